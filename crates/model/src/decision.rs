@@ -1,0 +1,144 @@
+//! What the policy engine answers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::hash::Sha256Digest;
+use crate::id::{DecisionId, DeviceId};
+use crate::time::Timestamp;
+use crate::trust::ScoreExplanation;
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The request may pass.
+    Allow,
+    /// It may not.
+    Deny,
+}
+
+impl Outcome {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Why, in words for programs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// A stable code: `device.score_too_low`.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+    /// What would turn this deny into an allow, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+/// What a policy said. Only [`Ruling::allow`] of the policy engine's reading of an explicit `true` lets a request pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    outcome: Outcome,
+    reasons: Vec<Reason>,
+}
+
+impl Ruling {
+    /// The policy's `allow` was the boolean true, and no error occurred.
+    pub fn allow(reasons: Vec<Reason>) -> Self {
+        Self { outcome: Outcome::Allow, reasons }
+    }
+
+    /// Anything else.
+    pub fn deny(reasons: Vec<Reason>) -> Self {
+        Self { outcome: Outcome::Deny, reasons }
+    }
+
+    /// A deny for one reason.
+    pub fn deny_because(code: &str, message: impl Into<String>) -> Self {
+        Self::deny(vec![Reason { code: code.to_owned(), message: message.into(), fix: None }])
+    }
+
+    /// Yes or no.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Why.
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+}
+
+/// One decision, made anew for one request and good for that request alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Decision {
+    id: DecisionId,
+    decided_at: Timestamp,
+    outcome: Outcome,
+    reasons: Vec<Reason>,
+    device: Option<DeviceId>,
+    score: Option<ScoreExplanation>,
+    policy: Sha256Digest,
+}
+
+impl Decision {
+    /// Records what a policy said of a request: by which policy (its hash), about which device, and with what score.
+    pub fn new(
+        id: DecisionId,
+        decided_at: Timestamp,
+        ruling: Ruling,
+        device: Option<DeviceId>,
+        score: Option<ScoreExplanation>,
+        policy: Sha256Digest,
+    ) -> Self {
+        Self { id, decided_at, outcome: ruling.outcome, reasons: ruling.reasons, device, score, policy }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> DecisionId {
+        self.id
+    }
+
+    /// When it was made.
+    pub fn decided_at(&self) -> Timestamp {
+        self.decided_at
+    }
+
+    /// Yes or no.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Why.
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
+    /// The device that the request came from, if one was named.
+    pub fn device(&self) -> Option<DeviceId> {
+        self.device
+    }
+
+    /// The device's score at that instant, with its parts.
+    pub fn score(&self) -> Option<&ScoreExplanation> {
+        self.score.as_ref()
+    }
+
+    /// The hash of the policy that decided.
+    pub fn policy(&self) -> Sha256Digest {
+        self.policy
+    }
+}
