@@ -1,0 +1,49 @@
+//! Decisions: `POST /v1/decision`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vouchsafe_model::{Decision, DecisionId, DeviceId, Outcome, Reason, Timestamp, TrustScore};
+
+use super::agent::{Application, Network, Request, User};
+
+/// A question: may this network agent do this? The engine joins the device's record and score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskDecision {
+    /// The device that the request comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// The user on whose behalf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// The application that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Application>,
+    /// The flow that carries the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// The answer: good for this one request, never to be cached.
+pub type Decided = Decision;
+
+/// A decision as it was logged, without its score's parts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoggedDecision {
+    /// Its name.
+    pub id: DecisionId,
+    /// When it was made.
+    pub decided_at: Timestamp,
+    /// Yes or no.
+    pub outcome: Outcome,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// The device that the request came from.
+    pub device: Option<DeviceId>,
+    /// Its score at that instant.
+    pub score: Option<TrustScore>,
+    /// What was asked.
+    pub question: AskDecision,
+}

@@ -1,0 +1,10 @@
+//! Version 1.
+
+pub mod agent;
+pub mod attest;
+pub mod decide;
+pub mod enrol;
+pub mod limits;
+pub mod operate;
+pub mod problem;
+pub mod record;
