@@ -116,7 +116,7 @@ pub struct Device {
     pub revocation_reason: Option<String>,
     /// How well its EK is vouched for.
     pub endorsement: EndorsementGrade,
-    /// Whether its enrolment consented to the SHA-1 bank.
+    /// Whether it is quoted in the SHA-1 bank: its TPM has no better one, and its join token consented.
     pub sha1_consent: bool,
     /// When it first enrolled.
     pub enrolled_at: Timestamp,

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use data_encoding::{Encoding, Specification};
+use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -99,17 +100,18 @@ impl DeviceId {
         id.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
         Self(id)
     }
-
-    fn encoding() -> Encoding {
-        let mut specification = Specification::new();
-        specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-        specification.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
-    }
 }
+
+/// Base32 (RFC 4648, 6) in lower case, without padding.
+static BASE32_LOWER: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification.encoding().unwrap_or(BASE32_NOPAD)
+});
 
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&Self::encoding().encode(&self.0))
+        f.pad(&BASE32_LOWER.encode(&self.0))
     }
 }
 
@@ -124,7 +126,7 @@ impl FromStr for DeviceId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidId::new("device id", Self::EXPECTED, text);
-        let bytes = Self::encoding().decode(text.as_bytes()).map_err(|_| invalid())?;
+        let bytes = BASE32_LOWER.decode(text.as_bytes()).map_err(|_| invalid())?;
         bytes.try_into().map(Self).map_err(|_| invalid())
     }
 }

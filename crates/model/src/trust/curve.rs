@@ -29,6 +29,10 @@ pub enum Veto {
 }
 
 impl Veto {
+    /// Every veto.
+    pub const ALL: [Self; 5] =
+        [Self::Revoked, Self::CertificateExpired, Self::AttestationFailed, Self::NeverAttested, Self::UnknownImage];
+
     /// Its name, as models and policies spell it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,6 +60,16 @@ pub struct Ceiling {
     pub ceiling: TrustScore,
     /// From when on. It has no end: only new evidence lifts it.
     pub from: Timestamp,
+}
+
+impl Ceiling {
+    /// Whether it holds a score down at `at`.
+    ///
+    /// Only the end of a certificate may lie ahead. What else is here has happened, so it holds even where the asker's
+    /// clock is behind that of whoever recorded it.
+    pub fn holds_at(&self, at: Timestamp) -> bool {
+        self.veto != Veto::CertificateExpired || self.from <= at
+    }
 }
 
 /// The score of one entity over time, in closed form.
@@ -101,7 +115,7 @@ impl TrustCurve {
 
     /// The score at an instant. A curve without factors is worth nothing.
     pub fn score_at(&self, at: Timestamp) -> TrustScore {
-        let held = self.ceilings.iter().filter(|ceiling| ceiling.from <= at);
+        let held = self.ceilings.iter().filter(|ceiling| ceiling.holds_at(at));
         held.fold(self.unheld_score_at(at), |score, ceiling| score.min(ceiling.ceiling))
     }
 
@@ -145,7 +159,6 @@ impl TrustCurve {
 
     /// The score at an instant and what each factor and each ceiling costs. The parts and the score add up to 100.
     pub fn explain_at(&self, at: Timestamp) -> ScoreExplanation {
-        let unheld = self.unheld_score_at(at);
         let mut factors: Vec<FactorPart> = self
             .factors
             .iter()
@@ -156,8 +169,11 @@ impl TrustCurve {
             })
             .collect();
         let total_loss: f64 = factors.iter().map(|part| part.points_lost).sum();
+        let unheld = if factors.is_empty() { TrustScore::ZERO } else { TrustScore::new(100.0 * (-total_loss).exp()) };
         let points_per_loss = if total_loss > 0.0 { (100.0 - unheld.points()) / total_loss } else { 0.0 };
-        factors.iter_mut().for_each(|part| part.points_lost *= points_per_loss);
+        for part in &mut factors {
+            part.points_lost *= points_per_loss;
+        }
 
         let (score, ceilings) = self.hold_down(unheld, at);
         ScoreExplanation { at, score, model: self.model, factors, ceilings }
@@ -165,7 +181,7 @@ impl TrustCurve {
 
     /// Applies the ceilings in force, the strictest first, so that the points go to the one that decides.
     fn hold_down(&self, unheld: TrustScore, at: Timestamp) -> (TrustScore, Vec<CeilingPart>) {
-        let mut held: Vec<&Ceiling> = self.ceilings.iter().filter(|ceiling| ceiling.from <= at).collect();
+        let mut held: Vec<&Ceiling> = self.ceilings.iter().filter(|ceiling| ceiling.holds_at(at)).collect();
         held.sort_by(|one, other| {
             one.ceiling.points().total_cmp(&other.ceiling.points()).then(one.veto.cmp(&other.veto))
         });
@@ -223,6 +239,13 @@ mod tests {
     }
 
     #[test]
+    fn what_has_happened_holds_even_where_the_clock_is_behind() {
+        let curve = curve(&[(9.0, 0.0)], vec![ceiling(Veto::Revoked, 0.0, 100)]);
+        assert_eq!(curve.score_at(Timestamp::from_unix_secs(99)), TrustScore::ZERO);
+        assert_eq!(curve.explain_at(Timestamp::from_unix_secs(99)).score, TrustScore::ZERO);
+    }
+
+    #[test]
     fn a_threshold_under_the_floor_is_never_crossed() {
         let curve = curve(&[(9.0, 0.0); 6], Vec::new());
         assert_eq!(curve.first_below(TrustScore::new(10.0), Timestamp::UNIX_EPOCH), None);
@@ -242,7 +265,10 @@ mod tests {
             evidence in prop::collection::vec((0.0..20.0f64, 0.0..20.0f64), 6),
             ceilings in prop::collection::vec((0.0..100.0f64, 0i64..100_000), 0..3),
         ) -> TrustCurve {
-            curve(&evidence, ceilings.into_iter().map(|(points, from)| ceiling(Veto::UnknownImage, points, from)).collect())
+            curve(
+                &evidence,
+                ceilings.into_iter().map(|(points, from)| ceiling(Veto::CertificateExpired, points, from)).collect(),
+            )
         }
     }
 

@@ -138,20 +138,57 @@ impl FactorParams {
     pub const fn cap(&self) -> f64 {
         self.cap
     }
+
+    /// What the unknown is worth: `a`.
+    pub const fn base_rate(&self) -> f64 {
+        self.base_rate
+    }
+
+    /// How much evidence the base rate counts as: `W`.
+    pub const fn prior_weight(&self) -> f64 {
+        self.prior_weight
+    }
+
+    /// How fast negative evidence is forgiven, in seconds.
+    pub const fn forgiveness_half_life_secs(&self) -> f64 {
+        self.forgiveness_half_life_secs
+    }
+
+    /// How fast positive evidence is forgotten, in seconds.
+    pub const fn half_life_secs(&self) -> f64 {
+        self.half_life_secs
+    }
+
+    /// The same parameters, but only this share (0 to 1) of the positive evidence that they would keep.
+    #[must_use]
+    pub fn with_share_of_cap(self, share: f64) -> Self {
+        let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
+        Self { cap: (self.cap * share).max(f64::MIN_POSITIVE), ..self }
+    }
 }
 
 /// The evidence that a factor has: how much for, how much against, and as of when.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct FactorState {
     positive: f64,
+    /// What counts against the entity.
     negative: f64,
+    /// What will be left of `negative`, as of `at`, when good evidence comes: time has begun to forgive it, and only good
+    /// evidence makes that count.
+    unforgiven: f64,
     at: Timestamp,
 }
 
 impl FactorState {
+    /// How far evidence may be ahead of the instant that is asked about and still count: the clocks of two engines differ
+    /// by no more. Positive evidence from further ahead is of a clock that was wrong, and would otherwise look fresh until
+    /// that instant comes.
+    pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
+
     /// A factor that nothing is known of.
     pub const fn unknown(at: Timestamp) -> Self {
-        Self { positive: 0.0, negative: 0.0, at }
+        Self { positive: 0.0, negative: 0.0, unforgiven: 0.0, at }
     }
 
     /// When its last evidence came.
@@ -159,26 +196,62 @@ impl FactorState {
         self.at
     }
 
-    /// Counts evidence that came at `now`: what was known is forgotten up to then, then the amounts are added.
-    ///
-    /// Negative evidence is forgotten by its own, longer half-life, and only here: between two pieces of evidence it
-    /// stands still, so that no score rises on its own. Evidence from before the last counts as of the last.
+    /// Counts evidence that came at `now`: what was known is forgotten up to then, then the amounts are added. It is good
+    /// evidence where something positive is added, and bad evidence where something negative is.
     #[must_use]
     pub fn absorb(self, params: &FactorParams, positive: f64, negative: f64, now: Timestamp) -> Self {
+        let state = if positive > 0.0 { self.strengthen(params, positive, now) } else { self };
+        state.weaken(params, negative, now)
+    }
+
+    /// Counts good evidence that came at `now`; be it that it adds nothing, it lets time forgive what was negative.
+    ///
+    /// Evidence from before the last counts as of the last.
+    #[must_use]
+    pub fn strengthen(self, params: &FactorParams, positive: f64, now: Timestamp) -> Self {
+        let state = self.forgotten_up_to(params, now);
+        Self { positive: (state.positive + amount(positive)).min(params.cap), negative: state.unforgiven, ..state }
+    }
+
+    /// Counts bad evidence that came at `now`.
+    ///
+    /// Between two pieces of evidence what is negative stands still, so that no score rises on its own; and bad evidence
+    /// forgives nothing, so that no score rises by it either. Evidence from before the last counts as of the last.
+    #[must_use]
+    pub fn weaken(self, params: &FactorParams, negative: f64, now: Timestamp) -> Self {
+        let state = self.forgotten_up_to(params, now);
+        Self {
+            negative: amount(state.negative + amount(negative)),
+            unforgiven: amount(state.unforgiven + amount(negative)),
+            ..state
+        }
+    }
+
+    /// The same evidence as of `now`. It is worth the same at every instant from then on.
+    fn forgotten_up_to(self, params: &FactorParams, now: Timestamp) -> Self {
         let at = now.max(self.at);
         let elapsed = at.since(self.at);
         Self {
-            positive: (self.positive * decay(elapsed, params.half_life_secs) + amount(positive)).min(params.cap),
-            negative: self.negative * decay(elapsed, params.forgiveness_half_life_secs) + amount(negative),
+            positive: amount(self.positive).min(params.cap) * decay(elapsed, params.half_life_secs),
+            negative: amount(self.negative),
+            unforgiven: amount(self.unforgiven) * decay(elapsed, params.forgiveness_half_life_secs),
             at,
         }
     }
 
+    /// The positive evidence that is left at `at`.
+    pub fn positive_at(&self, params: &FactorParams, at: Timestamp) -> f64 {
+        if self.at.since(at) > Self::CLOCK_TOLERANCE {
+            return 0.0;
+        }
+        amount(self.positive).min(params.cap) * decay(at.since(self.at), params.half_life_secs)
+    }
+
     /// What the factor is worth at `at`: between 0 and 1 (`E_f` of the trust model).
     pub fn value_at(&self, params: &FactorParams, at: Timestamp) -> f64 {
-        let positive = self.positive.clamp(0.0, params.cap) * decay(at.since(self.at), params.half_life_secs);
+        let positive = self.positive_at(params, at);
         let prior = params.prior_weight;
-        let value = (positive + prior * params.base_rate) / (positive + self.negative.max(0.0) + prior);
+        let value = (positive + prior * params.base_rate) / (positive + amount(self.negative) + prior);
         if value.is_finite() { value } else { 0.0 }
     }
 }
@@ -222,6 +295,50 @@ mod tests {
         assert!((bad.value_at(&params(), start) - bad.value_at(&params(), later)).abs() < 1e-12);
         let forgiven = bad.absorb(&params(), 1.0, 0.0, later);
         assert!(forgiven.value_at(&params(), later) > bad.value_at(&params(), later));
+    }
+
+    #[test]
+    fn bad_evidence_forgives_nothing_however_late_it_comes() {
+        let start = Timestamp::UNIX_EPOCH;
+        let bad = FactorState::unknown(start).absorb(&params(), 0.0, 4.0, start);
+        let later = Timestamp::from_unix_secs(100_000);
+        let worse = bad.absorb(&params(), 0.0, 0.001, later);
+        assert!(worse.value_at(&params(), later) < bad.value_at(&params(), later));
+        let forgiven = worse.strengthen(&params(), 0.0, later);
+        assert!(forgiven.negative < 0.002, "then time has forgiven the old, but not the new: {forgiven:?}");
+        assert!(forgiven.negative >= 0.001);
+    }
+
+    #[test]
+    fn good_and_bad_evidence_of_one_instant_count_the_same_in_either_order() {
+        let later = Timestamp::from_unix_secs(600);
+        let known = FactorState::unknown(Timestamp::UNIX_EPOCH).absorb(&params(), 3.0, 4.0, Timestamp::UNIX_EPOCH);
+        let good_first = known.absorb(&params(), 1.0, 0.0, later).absorb(&params(), 0.0, 2.0, later);
+        let bad_first = known.absorb(&params(), 0.0, 2.0, later).absorb(&params(), 1.0, 0.0, later);
+        assert_eq!(good_first, bad_first);
+        assert_eq!(good_first, known.absorb(&params(), 1.0, 2.0, later));
+    }
+
+    #[test]
+    fn evidence_from_the_future_counts_only_against() {
+        let ahead = Timestamp::from_unix_secs(1_000_000);
+        let state = FactorState::unknown(ahead).absorb(&params(), 8.0, 0.0, ahead);
+        let tolerated = ahead.minus(FactorState::CLOCK_TOLERANCE);
+        assert!(state.value_at(&params(), tolerated) > 0.8, "the clocks of two engines differ");
+        let before = tolerated.minus(Duration::from_millis(1));
+        assert!((state.value_at(&params(), before) - 0.25).abs() < 1e-12, "a year ahead is a clock that was wrong");
+        let bad = FactorState::unknown(ahead).absorb(&params(), 0.0, 8.0, ahead);
+        assert!(bad.value_at(&params(), before) < 0.25);
+    }
+
+    #[test]
+    fn a_share_of_the_cap_is_the_most_that_counts() {
+        let start = Timestamp::UNIX_EPOCH;
+        let state = FactorState::unknown(start).absorb(&params(), 8.0, 0.0, start);
+        let expected = (2.0 + 0.5) / (2.0 + 2.0);
+        assert!((state.value_at(&params().with_share_of_cap(0.25), start) - expected).abs() < 1e-12);
+        assert!((state.value_at(&params().with_share_of_cap(f64::NAN), start) - 0.25).abs() < 1e-12);
+        assert_eq!(params().with_share_of_cap(2.0), params());
     }
 
     #[test]

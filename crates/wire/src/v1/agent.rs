@@ -152,6 +152,11 @@ impl User {
     pub const MAX_FACTORS: usize = 8;
 }
 
+impl Application {
+    /// The longest name and version, in bytes.
+    pub const MAX_TEXT_LEN: usize = 256;
+}
+
 impl Request {
     /// The longest action, in bytes.
     pub const MAX_ACTION_LEN: usize = 256;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vouchsafe_model::{Decision, DecisionId, DeviceId, Outcome, Reason, Timestamp, TrustScore};
+use vouchsafe_model::spiffe::SpiffeId;
+use vouchsafe_model::{Decision, DecisionId, DeviceId, Outcome, Reason, Sha256Digest, Timestamp, TrustScore};
 
 use super::agent::{Application, Network, Request, User};
 
@@ -44,6 +45,11 @@ pub struct LoggedDecision {
     pub device: Option<DeviceId>,
     /// Its score at that instant.
     pub score: Option<TrustScore>,
+    /// The hash of the policy that decided.
+    pub policy: Sha256Digest,
+    /// Who asked: an enforcement point or an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<SpiffeId>,
     /// What was asked.
     pub question: AskDecision,
 }

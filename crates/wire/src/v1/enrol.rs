@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vouchsafe_model::{DeviceId, HostFacts, Timestamp};
+use vouchsafe_model::{DeviceId, HashAlgorithm, HostFacts, Timestamp};
 
 use super::attest::Challenge;
 use super::limits;
@@ -35,6 +35,9 @@ pub struct BeginEnrolment {
     pub tls_certify: Bytes<{ limits::ATTEST_STRUCTURE }>,
     /// The AK's signature over it: `TPMT_SIGNATURE`.
     pub tls_certify_signature: Bytes<{ limits::SIGNATURE }>,
+    /// The banks in which its TPM keeps PCRs. None named means SHA-256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pcr_banks: Vec<HashAlgorithm>,
     /// What the host says of itself.
     #[serde(default)]
     pub facts: HostFacts,
