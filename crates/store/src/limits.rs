@@ -1,0 +1,31 @@
+//! The bounds of what is stored. Whoever reads from a stranger has narrower ones; these hold for everybody, so that no
+//! caller's mistake fills the disk.
+
+/// The longest label of a token, in bytes.
+pub const MAX_LABEL_BYTES: usize = 256;
+/// The most bytes of an image's reference values, as JSON.
+pub const MAX_REFERENCE_BYTES: usize = 256 * 1024;
+/// The most bytes of an event or of a state.
+pub const MAX_TRUST_BYTES: usize = 64 * 1024;
+/// The longest reason of a revocation, in bytes.
+pub const MAX_REASON_BYTES: usize = 1024;
+/// The most bytes of what a host says of itself, as JSON.
+pub const MAX_FACTS_BYTES: usize = 16 * 1024;
+/// The most bytes of a device's public key or of its TPM name.
+pub const MAX_KEY_BYTES: usize = 4 * 1024;
+/// The most bytes of an EK certificate.
+pub const MAX_EK_CERTIFICATE_BYTES: usize = 16 * 1024;
+/// The most bytes of a quote's message (`TPMS_ATTEST`) or of its signature.
+pub const MAX_QUOTE_BYTES: usize = 8 * 1024;
+/// The most bytes of a verdict, as JSON.
+pub const MAX_VERDICT_BYTES: usize = 256 * 1024;
+/// The longest code of a refusal, in bytes.
+pub const MAX_CODE_BYTES: usize = 128;
+/// The longest detail of a refusal, in bytes.
+pub const MAX_DETAIL_BYTES: usize = 4 * 1024;
+/// The most decisions that are appended at once.
+pub const MAX_DECISION_BATCH: usize = 1024;
+/// The most bytes of a decision, as JSON.
+pub const MAX_DECISION_BYTES: usize = 64 * 1024;
+/// The most bytes of the summary of a request.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024;

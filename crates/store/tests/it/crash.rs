@@ -1,0 +1,172 @@
+//! Killed at any instant, the store has all that it acknowledged, and no nonce works twice (threat 28).
+//!
+//! The child is this same test binary. Several devices attest in it without a pause, and each says so after each
+//! acknowledgement; the parent kills it at an instant that the child does not know, looks at the file, and starts it
+//! again on what is there.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use vouchsafe_model::AttestationId;
+use vouchsafe_store::{
+    Acceptance, AttestationRecord, Attestations, DecisionLog, NonceSpending, Page, PageLimit, SqliteOptions,
+    SqliteStore, TrustHistory,
+};
+
+use crate::fixtures::{
+    accepted, at, attestation_id, create_token, decision, decision_id, device_id, enrol, nonce, standing,
+};
+use crate::sqlite::schema::assert_sound;
+
+const STORE: &str = "VOUCHSAFE_STORE_TEST_CRASH_FILE";
+const ROUNDS: u32 = 20;
+const DEVICES: u32 = 4;
+
+/// Each device numbers its attestations from here on, so that no two share a number.
+fn base(device: u32) -> u32 {
+    device * 1_000_000
+}
+
+/// The number of the last attestation of a device that is in the store.
+async fn last_number(store: &SqliteStore, device: u32) -> u32 {
+    let latest = store.latest_attestation(device_id(device)).await.unwrap();
+    latest.map_or(base(device), |latest| u32::try_from(latest.received_at.since(at(0)).as_secs()).unwrap())
+}
+
+#[tokio::test]
+#[ignore = "this is the child of the test below, which starts it"]
+async fn child_that_attests_until_it_is_killed() {
+    let path = std::env::var_os(STORE).expect("the parent names the file");
+    let store = SqliteStore::open(Path::new(&path), SqliteOptions::default()).await.unwrap();
+    let devices: Vec<_> = (1..=DEVICES).map(|device| tokio::spawn(attest(store.clone(), device))).collect();
+    for device in devices {
+        device.await.unwrap();
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the parent reads the acknowledgements")]
+async fn attest(store: SqliteStore, device: u32) {
+    for number in last_number(&store, device).await + 1.. {
+        let evidence = accepted(&standing(&store, device).await, number);
+        let acceptance = store.accept_attestation(&evidence).await.unwrap();
+        assert!(matches!(acceptance, Acceptance::Accepted(_)), "{acceptance:?}");
+        println!("accepted {device} {number}");
+        store.append_decisions(&[decision(number)]).await.unwrap();
+        println!("decided {device} {number}");
+    }
+}
+
+/// What a child acknowledged before it died: the numbers of attestations and of decisions, by device.
+#[derive(Default)]
+struct Acknowledged {
+    accepted: BTreeMap<u32, Vec<u32>>,
+    decided: BTreeMap<u32, Vec<u32>>,
+}
+
+impl Acknowledged {
+    /// Notes a line of the child's, if it is an acknowledgement.
+    fn note(&mut self, line: &str) -> bool {
+        let mut words = line.split_whitespace();
+        let list = match words.next() {
+            Some("accepted") => &mut self.accepted,
+            Some("decided") => &mut self.decided,
+            _ => return false,
+        };
+        let mut number = || words.next().unwrap().parse().unwrap();
+        list.entry(number()).or_default().push(number());
+        true
+    }
+}
+
+/// Runs the child until it acknowledged so much, lets it go on for a moment, and kills it.
+fn run_and_kill(path: &Path, acknowledgements: usize, moment: Duration) -> Acknowledged {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child_that_attests_until_it_is_killed", "--ignored", "--nocapture"])
+        .env(STORE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut acknowledged = Acknowledged::default();
+    let mut line = String::new();
+    let mut noted = 0;
+    while noted < acknowledgements && output.read_line(&mut line).unwrap() > 0 {
+        noted += usize::from(acknowledged.note(&line));
+        line.clear();
+    }
+    std::thread::sleep(moment);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(noted == acknowledgements, "the child died by itself");
+    // What it said between then and its death counts as well; a line that it did not finish does not.
+    while output.read_line(&mut line).unwrap() > 0 {
+        if line.ends_with('\n') {
+            acknowledged.note(&line);
+        }
+        line.clear();
+    }
+    acknowledged
+}
+
+async fn all_attestations(store: &SqliteStore, device: u32) -> Vec<AttestationId> {
+    let mut all = Vec::new();
+    let mut page = Page::default();
+    loop {
+        let records = store.attestation_history(device_id(device), page).await.unwrap();
+        all.extend(records.iter().map(AttestationRecord::id));
+        let Some(last) = records.last() else { return all };
+        page = Page::after(last.id(), PageLimit::default());
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill_at_any_instant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    create_token(&store).await;
+    for device in 1..=DEVICES {
+        enrol(&store, device).await;
+    }
+    store.close().await;
+
+    for round in 0..ROUNDS {
+        // Between two acknowledgements lie some hundred microseconds; the moments fall all over them.
+        let moment = Duration::from_micros(u64::from(round) * 137 % 1000);
+        let acknowledged = run_and_kill(&path, 20 + usize::try_from(round).unwrap(), moment);
+
+        let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+        for device in 1..=DEVICES {
+            let accepted = acknowledged.accepted.get(&device).map_or(&[][..], Vec::as_slice);
+            let decided = acknowledged.decided.get(&device).map_or(&[][..], Vec::as_slice);
+            assert_kept(&store, device, accepted, decided).await;
+        }
+        store.close().await;
+        assert_sound(&mut crate::sqlite::connect(&path).await).await;
+    }
+}
+
+/// The store has what was acknowledged to this device, whole, and at most one piece more: the one under way.
+async fn assert_kept(store: &SqliteStore, device: u32, accepted: &[u32], decided: &[u32]) {
+    let last = last_number(store, device).await;
+    if let Some(acknowledged) = accepted.last() {
+        assert!((*acknowledged..=acknowledged + 1).contains(&last), "{last} is stored, {acknowledged} acknowledged");
+    }
+    let expected: Vec<_> = (base(device) + 1..=last).rev().map(attestation_id).collect();
+    assert_eq!(all_attestations(store, device).await, expected);
+
+    // Each with its trust row, and each nonce spent: all of it or nothing.
+    let present = standing(store, device).await;
+    assert_eq!(present.trust.sequence.get(), u64::from(last - base(device)) + 1);
+    assert_eq!(store.latest_trust(device_id(device)).await.unwrap(), Some(present.trust));
+    for number in accepted.iter().copied().chain((last > base(device)).then_some(last)) {
+        let spending = store.spend_nonce(device_id(device), &nonce(number)).await.unwrap();
+        assert_eq!(spending, NonceSpending::AlreadySpent, "nonce {number}");
+    }
+    for number in decided {
+        assert_eq!(store.decision(decision_id(*number)).await.unwrap(), Some(decision(*number)));
+    }
+}

@@ -1,0 +1,211 @@
+//! Things to store. A number tells one from another: the same number makes the same thing.
+
+use vouchsafe_model::decision::Ruling;
+use vouchsafe_model::device::{DeviceKeys, HostFacts};
+use vouchsafe_model::finding::FindingCode;
+use vouchsafe_model::pcr::{PcrBank, PcrIndex, PcrSet, PcrValue};
+use vouchsafe_model::token::JoinToken;
+use vouchsafe_model::trust::ScoreExplanation;
+use vouchsafe_model::{
+    AttestationId, Decision, DecisionId, Device, DeviceId, DeviceState, EndorsementGrade, EnrolmentId, Finding,
+    HashAlgorithm, Image, ImageId, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId, Verdict,
+};
+use vouchsafe_store::{
+    AcceptedAttestation, EnrolmentOutcome, InitialTrust, LoggedDecision, NewEnrolment, NonceUse, Standing, Store,
+    StoredEvidence, TpmReading, TrustSequence, TrustUpdate,
+};
+
+/// When the tests take place, and so many seconds later.
+pub(crate) fn at(secs: i64) -> Timestamp {
+    Timestamp::from_unix_secs(1_800_000_000 + secs)
+}
+
+fn entropy(number: u32) -> [u8; 10] {
+    let [a, b, c, d] = number.to_be_bytes();
+    [0, 0, 0, 0, 0, 0, a, b, c, d]
+}
+
+/// A digest of its own for each kind of thing and number.
+pub(crate) fn digest(kind: u8, number: u32) -> Sha256Digest {
+    let mut bytes = [kind; 32];
+    bytes.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+    Sha256Digest::new(bytes)
+}
+
+pub(crate) fn token_id(number: u32) -> TokenId {
+    TokenId::new(at(i64::from(number)), &entropy(number))
+}
+
+/// A token for any number of devices.
+pub(crate) fn token(number: u32) -> JoinToken {
+    JoinToken {
+        id: token_id(number),
+        secret_digest: digest(b't', number),
+        label: format!("rack {number}"),
+        created_at: at(0),
+        expires_at: at(3600),
+        max_uses: u32::MAX,
+        uses: 0,
+        pinned_ek: None,
+        image: None,
+        sha1_consent: false,
+        revoked_at: None,
+    }
+}
+
+pub(crate) fn image_id(number: u32) -> ImageId {
+    format!("web@{number:03}").parse().unwrap()
+}
+
+pub(crate) fn pcrs(number: u32) -> PcrBank {
+    let value = |pcr: PcrIndex| (pcr, PcrValue::new(digest(pcr.get(), number).as_bytes().to_vec()).unwrap());
+    PcrBank { bank: HashAlgorithm::Sha256, values: PcrIndex::all().map(value).collect() }
+}
+
+pub(crate) fn image(number: u32) -> Image {
+    Image {
+        id: image_id(number),
+        created_at: at(i64::from(number)),
+        reference: ReferenceValues { banks: vec![pcrs(number)], ignored: PcrSet::from_bits(0b1010).unwrap() },
+        retired_at: None,
+    }
+}
+
+pub(crate) fn ek_digest(number: u32) -> Sha256Digest {
+    digest(b'e', number)
+}
+
+pub(crate) fn device_id(number: u32) -> DeviceId {
+    DeviceId::from_ek_digest(&ek_digest(number))
+}
+
+pub(crate) fn enrolment_id(number: u32) -> EnrolmentId {
+    EnrolmentId::new(at(0), &entropy(number))
+}
+
+/// A device as its enrolment of this number leaves it.
+pub(crate) fn device(number: u32, enrolment: u32) -> Device {
+    let of_enrolment = |what: u8| digest(what, enrolment).as_bytes().to_vec();
+    Device {
+        id: device_id(number),
+        state: DeviceState::Active,
+        revocation_reason: None,
+        endorsement: EndorsementGrade::Vendor,
+        sha1_consent: false,
+        enrolled_at: at(0),
+        image: None,
+        certificate_expires_at: at(86_400),
+        certificate_digest: digest(b'c', enrolment),
+        keys: DeviceKeys {
+            enrolment: enrolment_id(enrolment),
+            ek_digest: ek_digest(number),
+            ek_certificate: Some(digest(b'E', number).as_bytes().to_vec()),
+            ak_public: of_enrolment(b'a'),
+            ak_name: of_enrolment(b'n'),
+            tls_spki: of_enrolment(b's'),
+        },
+        facts: HostFacts { hostname: format!("host-{number}"), ..HostFacts::default() },
+    }
+}
+
+/// The first enrolment of a device, by token 1.
+pub(crate) fn enrolment(number: u32) -> NewEnrolment {
+    NewEnrolment {
+        device: device(number, number),
+        token: token_id(1),
+        replaces: None,
+        now: at(0),
+        trust: InitialTrust { event: r#"{"enrolled":true}"#.to_owned(), state: r#"{"n":0}"#.to_owned() },
+    }
+}
+
+/// Creates token 1.
+pub(crate) async fn create_token(store: &dyn Store) {
+    store.create_token(&token(1)).await.unwrap();
+}
+
+/// Enrols a device by token 1.
+pub(crate) async fn enrol(store: &dyn Store, number: u32) -> Standing {
+    match store.complete_enrolment(&enrolment(number)).await.unwrap() {
+        EnrolmentOutcome::Enrolled(standing) => *standing,
+        other => panic!("device {number} did not enrol: {other:?}"),
+    }
+}
+
+/// Creates token 1 and enrols device 1.
+pub(crate) async fn first_device(store: &dyn Store) -> Standing {
+    create_token(store).await;
+    enrol(store, 1).await
+}
+
+pub(crate) async fn standing(store: &dyn Store, number: u32) -> Standing {
+    store.standing(device_id(number)).await.unwrap().expect("the device is enrolled")
+}
+
+/// An update on top of this row, so many seconds into the test.
+pub(crate) fn update(follows: TrustSequence, secs: i64) -> TrustUpdate {
+    TrustUpdate {
+        follows,
+        at: at(secs),
+        event: format!(r#"{{"secs":{secs}}}"#),
+        state: format!(r#"{{"after":{follows}}}"#),
+    }
+}
+
+pub(crate) fn attestation_id(number: u32) -> AttestationId {
+    AttestationId::new(at(i64::from(number)), &entropy(number))
+}
+
+pub(crate) fn nonce(number: u32) -> NonceUse {
+    NonceUse { digest: digest(b'N', number), expires_at: at(i64::from(number) + 300) }
+}
+
+/// Evidence of this number for a device that stands so, as many seconds into the test.
+pub(crate) fn accepted(standing: &Standing, number: u32) -> AcceptedAttestation {
+    let now = at(i64::from(number));
+    let findings = vec![Finding::new(FindingCode::TpmReset)];
+    AcceptedAttestation {
+        device: standing.device.id,
+        enrolment: standing.device.keys.enrolment,
+        nonce: nonce(number),
+        verdict: Verdict::new(attestation_id(number), now, now, standing.device.image.clone(), findings),
+        evidence: StoredEvidence {
+            message: digest(b'm', number).as_bytes().to_vec(),
+            signature: digest(b'S', number).as_bytes().to_vec(),
+            pcrs: pcrs(number),
+            tpm: TpmReading {
+                clock_ms: u64::MAX - u64::from(number),
+                reset_count: u32::MAX,
+                restart_count: number,
+                safe: number % 2 == 1,
+                firmware_version: 0xF123_4567_89AB_CDEF,
+            },
+            received_at: now,
+        },
+        facts: None,
+        trust: update(standing.trust.sequence, i64::from(number)),
+    }
+}
+
+pub(crate) fn decision_id(number: u32) -> DecisionId {
+    DecisionId::new(at(i64::from(number)), &entropy(number))
+}
+
+/// A decision about device 1: odd numbers are denials.
+pub(crate) fn decision(number: u32) -> LoggedDecision {
+    decision_about(number, Some(device_id(1)))
+}
+
+pub(crate) fn decision_about(number: u32, device: Option<DeviceId>) -> LoggedDecision {
+    let reason = Reason { code: "device.score".to_owned(), message: format!("\"{number}\" \u{1F512}\0"), fix: None };
+    let ruling = if number % 2 == 1 { Ruling::deny(vec![reason]) } else { Ruling::allow(vec![reason]) };
+    LoggedDecision {
+        decision: Decision::new(decision_id(number), at(i64::from(number)), ruling, device, None, digest(b'p', 0)),
+        request: format!(r#"{{ "path": "/{number}", "weight": 1.10 }}"#),
+    }
+}
+
+/// A decision of this number at another instant and with a score.
+pub(crate) fn decided(number: u32, at: Timestamp, score: Option<ScoreExplanation>) -> Decision {
+    Decision::new(decision_id(number), at, Ruling::allow(Vec::new()), None, score, digest(b'p', 0))
+}

@@ -1,0 +1,98 @@
+//! What the schema refuses, whoever asks.
+
+use sqlx::SqliteConnection;
+use vouchsafe_store::{Attestations, DecisionLog, Devices, TrustSequence};
+
+use super::{connect, execute, open};
+use crate::fixtures::{accepted, at, decision, device_id, first_device, standing, update};
+
+/// A file with one of everything, and a connection past the store with the settings that the store has.
+async fn furnished() -> (tempfile::TempDir, SqliteConnection) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path).await;
+    let enrolled = first_device(&store).await;
+    store.accept_attestation(&accepted(&enrolled, 1)).await.unwrap();
+    let attested = standing(&store, 1).await;
+    store.accept_attestation(&accepted(&attested, 2)).await.unwrap();
+    store.append_decisions(&[decision(1), decision(2)]).await.unwrap();
+    store.close().await;
+    let mut connection = connect(&path).await;
+    execute(&mut connection, "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON").await.unwrap();
+    (folder, connection)
+}
+
+#[tokio::test]
+async fn history_is_neither_rewritten_nor_deleted() {
+    let (_folder, mut connection) = furnished().await;
+    for (sql, because) in [
+        ("UPDATE decisions SET outcome = 'allow'", "the decision log is append-only"),
+        ("UPDATE decisions SET request = '{}' WHERE number = 1", "the decision log is append-only"),
+        ("DELETE FROM decisions WHERE number = 1", "retention has not passed this decision"),
+        (
+            "REPLACE INTO decisions VALUES (1, 'x', 0, 'allow', NULL, '{}', '{}')",
+            "retention has not passed this decision",
+        ),
+        ("UPDATE attestations SET verdict = '{}'", "attestations are never changed"),
+        ("UPDATE trust_history SET state = '{}'", "trust histories are append-only"),
+        ("UPDATE retention SET nonces_through_ms = nonces_through_ms - 1", "what was forgotten stays forgotten"),
+        ("DELETE FROM attestations WHERE number = 2", "FOREIGN KEY"),
+        ("DELETE FROM trust_history WHERE sequence = 3", "FOREIGN KEY"),
+        ("DELETE FROM certificates", "FOREIGN KEY"),
+        ("UPDATE join_tokens SET uses = max_uses + 1", "CHECK"),
+        ("UPDATE devices SET trust_sequence = 99", "FOREIGN KEY"),
+        ("UPDATE devices SET state = 'trusted'", "CHECK"),
+        ("UPDATE devices SET image = 'none@1'", "FOREIGN KEY"),
+    ] {
+        let error = execute(&mut connection, sql).await.expect_err(sql);
+        assert!(error.to_string().contains(because), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_and_what_it_points_to_are_found_in_one_search_each() {
+    let (_folder, mut connection) = furnished().await;
+    for (sql, index) in [
+        (
+            "SELECT sequence FROM trust_history INDEXED BY trust_by_device_and_time \
+             WHERE device = 'a' AND at_ms <= 1 ORDER BY sequence DESC LIMIT 1",
+            "USING COVERING INDEX trust_by_device_and_time (device=?)",
+        ),
+        ("SELECT * FROM decisions WHERE device = 'a' ORDER BY decided_at_ms DESC, number DESC", "decisions_by_device"),
+        ("SELECT * FROM decisions WHERE outcome = 'deny' ORDER BY decided_at_ms DESC, number DESC", "denials_by_time"),
+        ("SELECT * FROM decisions WHERE true ORDER BY decided_at_ms DESC, number DESC", "decisions_by_time"),
+        ("SELECT * FROM refusals WHERE device = 'a' AND number < 9 ORDER BY number DESC", "refusals_by_device"),
+    ] {
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explained).fetch_all(&mut connection).await.unwrap();
+        let steps: Vec<&str> = plan.iter().map(|(.., detail)| detail.as_str()).collect();
+        assert!(steps.iter().any(|step| step.contains(index)), "{sql}: {steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sql} sorts: {steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_did_satisfies_its_own_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path).await;
+    let enrolled = first_device(&store).await;
+    store.accept_attestation(&accepted(&enrolled, 1)).await.unwrap();
+    store.revoke_device(device_id(1), "lost", &update(TrustSequence::new(2), 2)).await.unwrap();
+    let policy = vouchsafe_store::RetentionPolicy {
+        attestations: Some(std::time::Duration::ZERO),
+        trust: Some(std::time::Duration::ZERO),
+        certificates: Some(std::time::Duration::ZERO),
+        ..vouchsafe_store::RetentionPolicy::FOR_EVER
+    };
+    vouchsafe_store::Maintenance::purge(&store, at(1_000_000), &policy).await.unwrap();
+    assert_sound(&mut connect(&path).await).await;
+}
+
+/// `SQLite`'s own checks of structure and of foreign keys.
+pub(crate) async fn assert_sound(connection: &mut SqliteConnection) {
+    let structure: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(structure, "ok");
+    let dangling = sqlx::query("PRAGMA foreign_key_check").fetch_all(connection).await.unwrap();
+    assert!(dangling.is_empty(), "{} rows refer to nothing", dangling.len());
+}
