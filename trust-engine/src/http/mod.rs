@@ -1,0 +1,82 @@
+//! The doors of the trust engine. Handlers turn bytes into one call and its outcome into bytes; nothing is decided here.
+
+mod attest;
+mod devices;
+mod enrol;
+mod images;
+mod problem;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use utoipa::OpenApi;
+
+use crate::engine::TrustEngine;
+
+/// What handlers share.
+pub type Shared = Arc<TrustEngine>;
+
+/// The routes of hosts that have no identity yet.
+pub fn enrol_routes(engine: Shared) -> Router {
+    Router::new()
+        .route("/v1/enrol/begin", post(enrol::begin))
+        .route("/v1/enrol/complete", post(enrol::complete))
+        .with_state(engine)
+}
+
+/// The routes of devices that have enrolled.
+pub fn device_routes(engine: Shared) -> Router {
+    Router::new()
+        .route("/v1/attest", post(attest::attest))
+        .route("/v1/challenge", post(attest::challenge))
+        .route("/v1/renew", post(attest::renew))
+        .with_state(engine)
+}
+
+/// The routes of operators.
+pub fn operator_routes(engine: Shared) -> Router {
+    Router::new()
+        .route("/v1/tokens", post(tokens::create).get(tokens::list))
+        .route("/v1/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/v1/credentials", post(tokens::issue_credential))
+        .route("/v1/devices", get(devices::list))
+        .route("/v1/devices/{device}", get(devices::show))
+        .route("/v1/devices/{device}/revoke", post(devices::revoke))
+        .route("/v1/devices/{device}/restore", post(devices::restore))
+        .route("/v1/devices/{device}/image", put(devices::assign_image))
+        .route("/v1/devices/{device}/trust", get(devices::trust))
+        .route("/v1/images", post(images::capture).get(images::list))
+        .route("/v1/images/{id}", get(images::show))
+        .route("/v1/images/{id}/retire", post(images::retire))
+        .with_state(engine)
+}
+
+/// What the routes look like, for OpenAPI.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        enrol::begin,
+        enrol::complete,
+        attest::attest,
+        attest::challenge,
+        attest::renew,
+        tokens::create,
+        tokens::list,
+        tokens::revoke,
+        tokens::issue_credential,
+        devices::list,
+        devices::show,
+        devices::revoke,
+        devices::restore,
+        devices::assign_image,
+        devices::trust,
+        images::capture,
+        images::list,
+        images::show,
+        images::retire,
+    ),
+    components(schemas(vouchsafe_wire::v1::problem::Problem, vouchsafe_wire::v1::attest::EvidencePayload))
+)]
+pub struct TrustApi;

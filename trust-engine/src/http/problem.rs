@@ -1,0 +1,172 @@
+//! What outcome becomes which problem (RFC 9457). One place, so that a status means the same everywhere.
+//!
+//! What a stranger reads says what was wrong with what they sent. What went wrong with us goes to the log.
+
+use std::error::Error;
+use std::time::Duration;
+
+use vouchsafe_http::HttpProblem;
+use vouchsafe_model::token::TokenRefusal;
+use vouchsafe_wire::v1::problem::Problem;
+
+use crate::attest::AttestRejected;
+use crate::engine::EngineError;
+use crate::enrol::begin::BeginRejected;
+use crate::enrol::complete::CompleteRejected;
+use crate::enrol::ticket::TicketRejected;
+use crate::nonce::NonceRejected;
+use crate::operate::OperateRejected;
+use crate::renew::RenewRejected;
+
+/// An outcome that can be told to a peer.
+pub(super) trait IntoProblem: Error + Sized + Send + Sync + 'static {
+    /// Status, code and title; `None` when the fault is ours.
+    fn told(&self) -> Option<(u16, &'static str, &'static str)>;
+
+    /// Where the fault is ours: what exactly.
+    fn engine_error(&self) -> Option<&EngineError> {
+        None
+    }
+
+    /// The answer.
+    fn into_problem(self) -> HttpProblem {
+        match self.told() {
+            Some((status, code, title)) => Problem::new(status, code, title).with_detail(self.to_string()).into(),
+            None if self.engine_error().is_some_and(EngineError::is_transient) => {
+                tracing::warn!(error = %self, "request could not be carried out now");
+                HttpProblem::unavailable(
+                    "engine.busy",
+                    "Something that the engine depends on did not answer. Try again.",
+                )
+                .with_retry_after(RETRY_AFTER)
+            }
+            None => HttpProblem::internal(self),
+        }
+    }
+}
+
+impl EngineError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Contended => true,
+            Self::TrustState { .. } | Self::Entropy | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
+fn token(refusal: TokenRefusal) -> (u16, &'static str, &'static str) {
+    match refusal {
+        TokenRefusal::Expired => (403, "token.expired", "The join token has expired"),
+        TokenRefusal::Spent => (403, "token.spent", "The join token is used up"),
+        TokenRefusal::Revoked => (403, "token.revoked", "The join token was revoked"),
+        TokenRefusal::Unknown => (403, "token.unknown", "The join token is not known"),
+    }
+}
+
+/// When a peer may try again what failed because something was away for a moment.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const REVOKED: (u16, &str, &str) = (403, "device.revoked", "The device is revoked");
+
+impl IntoProblem for BeginRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        Some(match self {
+            Self::Token(refusal) => token(*refusal),
+            Self::Malformed { .. } => (400, "enrol.malformed_key", "A key is malformed"),
+            Self::TooManyIntermediates { .. } => (400, "enrol.too_many_intermediates", "Too many certificates"),
+            Self::Endorsement(_) => (403, "enrol.endorsement_refused", "The endorsement is refused"),
+            Self::EndorsementTooLow { .. } => (403, "enrol.endorsement_too_low", "Not enough vouches for the EK"),
+            Self::Ak(_) => (403, "enrol.ak_refused", "The attestation key is refused"),
+            Self::TlsKey(_) => (403, "enrol.tls_key_refused", "The TLS key is refused"),
+            Self::Certify(_) => (403, "enrol.certification_refused", "The certification of the TLS key is refused"),
+            Self::Credential(_) => (403, "enrol.ek_refused", "The endorsement key is refused"),
+            Self::NoBank => (403, "enrol.no_bank", "The TPM has no bank of PCRs that is accepted"),
+            Self::Revoked { .. } => REVOKED,
+            Self::Engine(_) => return None,
+        })
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        if let Self::Engine(error) = self { Some(error) } else { None }
+    }
+}
+
+impl IntoProblem for CompleteRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        Some(match self {
+            Self::Ticket(TicketRejected::Unknown) => (403, "enrol.ticket_unknown", "The ticket is not known"),
+            Self::Ticket(TicketRejected::Expired { .. }) => (403, "enrol.ticket_expired", "The ticket has expired"),
+            Self::WrongSecret => (403, "enrol.wrong_secret", "The credential was not opened"),
+            Self::Csr(_) => (400, "enrol.csr_refused", "The certificate request is refused"),
+            Self::OtherKey => (403, "enrol.other_key", "The certificate request is for another key"),
+            Self::Token(refusal) => token(*refusal),
+            Self::Overtaken => (409, "enrol.overtaken", "Another enrolment of the device came first"),
+            Self::Revoked { .. } => REVOKED,
+            Self::Key(_) | Self::Issue(_) | Self::Engine(_) => return None,
+        })
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        if let Self::Engine(error) = self { Some(error) } else { None }
+    }
+}
+
+impl IntoProblem for AttestRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        Some(match self {
+            Self::Unknown { .. } => (403, "device.unknown", "The device is not known"),
+            Self::Revoked { .. } => REVOKED,
+            Self::StaleCertificate => (403, "device.stale_certificate", "The certificate is of an earlier enrolment"),
+            Self::Nonce(NonceRejected::Unknown) => (409, "quote.nonce_unknown", "The nonce is not known"),
+            Self::Nonce(NonceRejected::Expired { .. }) => (409, "quote.nonce_expired", "The nonce has expired"),
+            Self::NonceSpent => (409, "quote.nonce_spent", "The nonce was used before"),
+            Self::Payload(_) => (422, "evidence.malformed_payload", "The payload is malformed"),
+            Self::Quote(rejected) => (422, rejected.code(), "The quote is refused"),
+            Self::StoredAk { .. } | Self::Engine(_) => return None,
+        })
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        if let Self::Engine(error) = self { Some(error) } else { None }
+    }
+}
+
+impl IntoProblem for RenewRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        match self {
+            Self::Device(rejected) => rejected.told(),
+            Self::Csr(_) => Some((400, "renew.csr_refused", "The certificate request is refused")),
+            Self::OtherKey => Some((403, "renew.other_key", "The certificate request is for another key")),
+            Self::Issue(_) => None,
+        }
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        if let Self::Device(rejected) = self { rejected.engine_error() } else { None }
+    }
+}
+
+impl IntoProblem for OperateRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        Some(match self {
+            Self::NotFound { .. } => (404, "not_found", "There is no such thing"),
+            Self::Exists { .. } => (409, "exists", "There is one already"),
+            Self::Field { .. } => (422, "field", "A field has a value that it may not have"),
+            Self::NothingQuoted => (409, "image.nothing_quoted", "There is nothing to capture"),
+            Self::ImageRetired { .. } => (409, "image.retired", "The image is retired"),
+            Self::Csr(_) => (400, "credential.csr_refused", "The certificate request is refused"),
+            Self::Issue(_) => (422, "credential.not_issued", "No certificate could be issued"),
+            Self::Engine(_) => return None,
+        })
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        if let Self::Engine(error) = self { Some(error) } else { None }
+    }
+}
+
+/// A query parameter that is not what it must be.
+pub(super) fn bad_query(parameter: &'static str, error: &dyn std::fmt::Display) -> HttpProblem {
+    Problem::new(400, "query", "A query parameter is malformed").with_detail(format!("{parameter}: {error}")).into()
+}

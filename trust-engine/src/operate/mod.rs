@@ -1,0 +1,79 @@
+//! What operators do: hand out tokens, look at devices, revoke them, keep golden images.
+
+pub mod credentials;
+pub mod devices;
+pub mod images;
+pub mod tokens;
+pub mod trust;
+
+use vouchsafe_model::ImageId;
+use vouchsafe_store::StoreError;
+
+use crate::engine::EngineError;
+
+/// Why an operator's request is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateRejected {
+    /// What it is about does not exist.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// What.
+        what: &'static str,
+        /// Which.
+        id: String,
+    },
+    /// Something else has the name already.
+    #[error("there is a {what} {id} already")]
+    Exists {
+        /// What.
+        what: &'static str,
+        /// Which.
+        id: String,
+    },
+    /// A field has a value that it may not have.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The device has no authentic quote to take an image from.
+    #[error("the device has no accepted evidence yet, so there is nothing to capture; let it attest first")]
+    NothingQuoted,
+    /// The image is retired.
+    #[error("the image {image} is retired; no device is assigned it any more")]
+    ImageRetired {
+        /// Which.
+        image: ImageId,
+    },
+    /// The certificate request is refused.
+    #[error("the certificate request is refused: {0}")]
+    Csr(#[from] vouchsafe_pki::CsrRejected),
+    /// No certificate could be issued.
+    #[error("no certificate could be issued: {0}")]
+    Issue(#[from] vouchsafe_pki::IssueError),
+    /// Something else went wrong.
+    #[error(transparent)]
+    Engine(EngineError),
+}
+
+impl From<EngineError> for OperateRejected {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(StoreError::Missing { entity, id, .. }) => Self::NotFound { what: entity.name(), id },
+            EngineError::Store(StoreError::Conflict { entity, id, .. }) => Self::Exists { what: entity.name(), id },
+            other => Self::Engine(other),
+        }
+    }
+}
+
+impl From<StoreError> for OperateRejected {
+    fn from(error: StoreError) -> Self {
+        EngineError::from(error).into()
+    }
+}
+
+fn field(field: &'static str, problem: impl Into<String>) -> OperateRejected {
+    OperateRejected::Field { field, problem: problem.into() }
+}
