@@ -1,0 +1,180 @@
+//! Data documents: JSON that means one thing only.
+//!
+//! A policy's thresholds are read from here, so that a name that stands twice in one object is refused rather than
+//! silently decided by the later one (I-JSON, RFC 7493, 2.3), and two files never both give one value.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// What is wrong with a data file.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// It is no JSON, or no I-JSON: a name stands twice in one object.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// Its outermost value is not an object.
+    #[error("the outermost value has to be an object")]
+    NotAnObject,
+    /// Another file gives a value in the same place.
+    #[error("another file already gives data.{place}")]
+    Conflict {
+        /// The place, below `data`.
+        place: String,
+    },
+}
+
+/// Adds a data file to what is known, below the folders of its path.
+pub(crate) fn merge_file(into: &mut Map<String, Value>, path: &str, content: &[u8]) -> Result<(), DataError> {
+    let Strict(Value::Object(mut document)) = serde_json::from_slice(content)? else {
+        return Err(DataError::NotAnObject);
+    };
+    let folders = path.split('/').rev().skip(1);
+    for folder in folders {
+        document = Map::from_iter([(folder.to_owned(), Value::Object(document))]);
+    }
+    merge(into, document, &mut Vec::new())
+}
+
+fn merge(into: &mut Map<String, Value>, from: Map<String, Value>, place: &mut Vec<String>) -> Result<(), DataError> {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (None, value) => {
+                into.insert(key, value);
+            }
+            (Some(Value::Object(there)), Value::Object(here)) => {
+                place.push(key);
+                merge(there, here, place)?;
+                place.pop();
+            }
+            (Some(_), _) => {
+                place.push(key);
+                return Err(DataError::Conflict { place: place.join(".") });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A JSON value in which no object has a name twice.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        StrictSeed.deserialize(deserializer).map(Self)
+    }
+}
+
+struct StrictSeed;
+
+impl<'de> DeserializeSeed<'de> for StrictSeed {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for StrictSeed {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is not finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(Self)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("the name {key:?} stands twice in one object")));
+            }
+            let value = entries.next_value_seed(Self)?;
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn merged(files: &[(&str, &str)]) -> Result<Value, DataError> {
+        let mut data = Map::new();
+        for (path, content) in files {
+            merge_file(&mut data, path, content.as_bytes())?;
+        }
+        Ok(Value::Object(data))
+    }
+
+    #[test]
+    fn a_folder_says_where_its_data_lies() {
+        let data =
+            merged(&[("data.json", r#"{"a": {"x": 1}}"#), ("a/b/data.json", r#"{"y": [null, -2, 0.5, "z", true]}"#)]);
+        assert_eq!(data.unwrap(), json!({"a": {"x": 1, "b": {"y": [null, -2, 0.5, "z", true]}}}));
+    }
+
+    #[test]
+    fn two_files_never_give_one_value() {
+        let error = merged(&[("data.json", r#"{"a": {"b": 1}}"#), ("a/data.json", r#"{"b": 1}"#)]).unwrap_err();
+        assert_eq!(error.to_string(), "another file already gives data.a.b");
+        assert!(merged(&[("data.json", r#"{"a": 1}"#), ("a/data.json", "{}")]).is_err());
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused_at_any_depth() {
+        let error = merged(&[("data.json", r#"{"a": [{"minimum": 90, "minimum": 10}]}"#)]).unwrap_err();
+        assert!(error.to_string().starts_with(r#"the name "minimum" stands twice in one object"#), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for content in ["[]", "1", "null", r#""text""#] {
+            assert!(matches!(merged(&[("data.json", content)]), Err(DataError::NotAnObject)), "{content}");
+        }
+        for content in ["", "{", "{} {}", r#"{"a": 1e999}"#, "{'a': 1}"] {
+            assert!(matches!(merged(&[("data.json", content)]), Err(DataError::Json(_))), "{content}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused() {
+        let deep = format!(r#"{{"a": {}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        assert!(matches!(merged(&[("data.json", &deep)]), Err(DataError::Json(_))));
+    }
+}

@@ -1,0 +1,24 @@
+//! Decides every request anew, by Rego, over the whole network agent: device, user, application and network together.
+//!
+//! A question becomes a [`question::Question`] when its bounds are checked, is joined with the device's record and its
+//! score at that instant ([`input`]), evaluated within limits ([`evaluate`]), and read as a ruling ([`ruling`]), which is an
+//! allow only for an explicit true. The decision is on record ([`log`]) before anybody is told.
+//!
+//! It never judges evidence, never keeps a decision for a second request, and denies whatever it does not understand.
+
+mod compile;
+pub mod decide;
+pub mod evaluate;
+pub mod http;
+pub mod input;
+pub mod log;
+pub mod metrics;
+pub mod question;
+pub mod records;
+pub mod ruling;
+pub mod testing;
+
+pub use compile::{CompileError, GateError, Location};
+pub use decide::{EngineSettings, PolicyEngine};
+pub use question::{Question, QuestionError};
+pub use records::RecordTable;

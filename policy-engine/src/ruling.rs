@@ -1,0 +1,223 @@
+//! Reads what a policy said. The one place where an allow is made.
+
+use regorus::Value;
+use vouchsafe_model::Reason;
+use vouchsafe_model::decision::Ruling;
+
+use crate::evaluate::{Document, EvaluationError};
+
+/// The most reasons of one decision.
+pub const MAX_REASONS: usize = 32;
+/// The longest code of a reason, in bytes.
+pub const MAX_CODE_LEN: usize = 64;
+/// The most that all reasons of one decision may be together, in bytes: they are logged, and the log has a bound.
+pub const MAX_REASONS_LEN: usize = 24 * 1024;
+
+/// The policy has no value for this question.
+pub const UNDEFINED: &str = "policy.undefined";
+/// The policy failed.
+pub const ERROR: &str = "policy.error";
+/// The policy reached a limit of time, instructions or memory.
+pub const TIMEOUT: &str = "policy.timeout";
+/// The policy's value is not of the documented shape.
+pub const MALFORMED: &str = "policy.malformed";
+
+/// Reads the outcome of an evaluation. It is an allow only if the value is an object of the documented shape whose `allow`
+/// is the boolean true; whatever else it is, is a deny that says why.
+pub fn read(outcome: Result<Document, EvaluationError>) -> Ruling {
+    match outcome {
+        Ok(document) if document.is_undefined() => {
+            Ruling::deny_because(UNDEFINED, "The policy has no answer to this question.")
+        }
+        Ok(document) => read_document(document.value()).unwrap_or_else(|malformed| {
+            Ruling::deny_because(MALFORMED, format!("The policy's answer is not of the documented shape: {malformed}."))
+        }),
+        Err(error) => {
+            let code = match &error {
+                EvaluationError::TimeLimit { .. }
+                | EvaluationError::InstructionLimit { .. }
+                | EvaluationError::MemoryLimit { .. } => TIMEOUT,
+                EvaluationError::Failed { .. } | EvaluationError::Panicked { .. } => ERROR,
+            };
+            tracing::error!(error = %error, "policy evaluation failed");
+            // What went wrong inside is for the log of the engine; who asked learns that it was the policy.
+            Ruling::deny_because(code, "The policy could not be evaluated; the engine's log tells more.")
+        }
+    }
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, thiserror::Error)]
+enum Malformed {
+    #[error("it is no object")]
+    NotAnObject,
+    #[error("'{0}' is no part of it")]
+    UnknownField(String),
+    #[error("'allow' is not a boolean")]
+    Allow,
+    #[error("'reasons' is not a list of objects of texts 'code', 'message' and 'fix'")]
+    Reasons,
+    #[error("'code' of a reason is longer than {MAX_CODE_LEN} bytes")]
+    Code,
+    #[error("there are more than {MAX_REASONS} reasons")]
+    TooManyReasons,
+    #[error("the reasons are longer than {MAX_REASONS_LEN} bytes together")]
+    TooLongReasons,
+    #[error("'obligations' is not an empty list, and no obligation is known")]
+    Obligations,
+}
+
+fn read_document(document: &Value) -> Result<Ruling, Malformed> {
+    let Value::Object(answer) = document else { return Err(Malformed::NotAnObject) };
+    let (mut allow, mut reasons) = (None, Vec::new());
+    for (key, value) in answer.iter() {
+        match (text(key), value) {
+            (Some("allow"), Value::Bool(value)) => allow = Some(*value),
+            (Some("allow"), _) => return Err(Malformed::Allow),
+            (Some("reasons"), value) => reasons = read_reasons(value)?,
+            // An obligation that nobody meets would be an allow without its condition.
+            (Some("obligations"), Value::Array(obligations)) if obligations.is_empty() => {}
+            (Some("obligations"), _) => return Err(Malformed::Obligations),
+            _ => return Err(Malformed::UnknownField(key.to_string().chars().take(MAX_CODE_LEN).collect())),
+        }
+    }
+    match allow {
+        Some(true) => Ok(Ruling::allow(reasons)),
+        Some(false) => Ok(Ruling::deny(reasons)),
+        None => Err(Malformed::Allow),
+    }
+}
+
+fn read_reasons(value: &Value) -> Result<Vec<Reason>, Malformed> {
+    let Value::Array(items) = value else { return Err(Malformed::Reasons) };
+    if items.len() > MAX_REASONS {
+        return Err(Malformed::TooManyReasons);
+    }
+    let reasons = items.iter().map(read_reason).collect::<Result<Vec<_>, _>>()?;
+    let length =
+        |reason: &Reason| reason.code.len() + reason.message.len() + reason.fix.as_ref().map_or(0, String::len);
+    if reasons.iter().map(length).sum::<usize>() > MAX_REASONS_LEN {
+        return Err(Malformed::TooLongReasons);
+    }
+    Ok(reasons)
+}
+
+fn read_reason(value: &Value) -> Result<Reason, Malformed> {
+    let Value::Object(fields) = value else { return Err(Malformed::Reasons) };
+    let (mut code, mut message, mut fix) = (None, None, None);
+    for (key, value) in fields.iter() {
+        match (text(key), value) {
+            (Some("code"), Value::String(value)) => code = Some(printable(value)),
+            (Some("message"), Value::String(value)) => message = Some(printable(value)),
+            (Some("fix"), Value::String(value)) => fix = Some(printable(value)),
+            (Some("fix"), Value::Null) => {}
+            _ => return Err(Malformed::Reasons),
+        }
+    }
+    let (Some(code), Some(message)) = (code, message) else { return Err(Malformed::Reasons) };
+    if code.is_empty() || code.len() > MAX_CODE_LEN {
+        return Err(Malformed::Code);
+    }
+    Ok(Reason { code, message, fix })
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Reasons are shown on terminals and written to logs: control characters become spaces.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use vouchsafe_model::Outcome;
+
+    fn ruling(answer: &serde_json::Value) -> Ruling {
+        read(Ok(Document::of(answer)))
+    }
+
+    fn codes(ruling: &Ruling) -> Vec<&str> {
+        ruling.reasons().iter().map(|reason| reason.code.as_str()).collect()
+    }
+
+    #[test]
+    fn true_in_an_object_of_the_documented_shape_is_an_allow() {
+        for answer in [
+            json!({"allow": true}),
+            json!({"allow": true, "reasons": [], "obligations": []}),
+            json!({"allow": true, "reasons": [{"code": "a", "message": "b", "fix": null}]}),
+        ] {
+            assert_eq!(ruling(&answer).outcome(), Outcome::Allow, "{answer}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_an_allow() {
+        for answer in [
+            json!(true),
+            json!(null),
+            json!([{"allow": true}]),
+            json!("allow"),
+            json!({}),
+            json!({"allow": "true"}),
+            json!({"allow": 1}),
+            json!({"allow": null}),
+            json!({"allow": [true]}),
+            json!({"Allow": true}),
+            json!({"allow": true, "deny": true}),
+            json!({"allow": true, "reasons": {}}),
+            json!({"allow": true, "reasons": ["a"]}),
+            json!({"allow": true, "reasons": [{"code": "a"}]}),
+            json!({"allow": true, "reasons": [{"code": "", "message": "b"}]}),
+            json!({"allow": true, "reasons": [{"code": "a", "message": 1}]}),
+            json!({"allow": true, "reasons": [{"code": "a", "message": "b", "more": 1}]}),
+            json!({"allow": true, "obligations": [{"code": "step_up"}]}),
+            json!({"allow": true, "obligations": {}}),
+            json!({"result": {"allow": true}}),
+        ] {
+            let ruling = ruling(&answer);
+            assert_eq!(ruling.outcome(), Outcome::Deny, "{answer}");
+            assert_eq!(codes(&ruling), [MALFORMED], "{answer}");
+        }
+    }
+
+    #[test]
+    fn errors_and_nothing_at_all_are_denied_by_their_codes() {
+        assert_eq!(codes(&read(Ok(Document::new(Value::Undefined)))), [UNDEFINED]);
+        let of = |error| read(Err(error));
+        assert_eq!(codes(&of(EvaluationError::InstructionLimit { limit: 1 })), [TIMEOUT]);
+        assert_eq!(codes(&of(EvaluationError::MemoryLimit { limit: 1 })), [TIMEOUT]);
+        assert_eq!(codes(&of(EvaluationError::Failed { message: "secret".into() })), [ERROR]);
+        let panicked = of(EvaluationError::Panicked { message: "secret".into() });
+        assert_eq!((panicked.outcome(), codes(&panicked)), (Outcome::Deny, vec![ERROR]));
+        assert!(!panicked.reasons()[0].message.contains("secret"));
+    }
+
+    #[test]
+    fn reasons_are_bounded() {
+        let many = |count: usize| json!({"allow": false, "reasons": vec![json!({"code": "a", "message": "b"}); count]});
+        assert_eq!(codes(&ruling(&many(MAX_REASONS))).len(), MAX_REASONS);
+        assert_eq!(codes(&ruling(&many(MAX_REASONS + 1))), [MALFORMED]);
+        let long = |length: usize| json!({"allow": false, "reasons": [{"code": "a", "message": "b".repeat(length)}]});
+        assert_eq!(codes(&ruling(&long(MAX_REASONS_LEN - 1))), ["a"]);
+        assert_eq!(codes(&ruling(&long(MAX_REASONS_LEN))), [MALFORMED]);
+        let code = |length: usize| json!({"allow": false, "reasons": [{"code": "c".repeat(length), "message": "b"}]});
+        assert_eq!(codes(&ruling(&code(MAX_CODE_LEN)))[0].len(), MAX_CODE_LEN);
+        assert_eq!(codes(&ruling(&code(MAX_CODE_LEN + 1))), [MALFORMED]);
+    }
+
+    #[test]
+    fn reasons_cannot_drive_a_terminal() {
+        let answer = json!({"allow": false, "reasons": [{"code": "a", "message": "x\u{1b}[2J\r\ny", "fix": "z\0"}]});
+        let ruling = ruling(&answer);
+        assert_eq!(ruling.reasons()[0].message, "x [2J  y");
+        assert_eq!(ruling.reasons()[0].fix.as_deref(), Some("z "));
+    }
+}

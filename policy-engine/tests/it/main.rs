@@ -1,0 +1,16 @@
+//! The policy engine from the outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should stop"
+)]
+
+mod default_policy;
+mod engine;
+mod fixtures;
+mod http;
+mod log;
+mod policy_tests;
+mod schema;
+mod threats;

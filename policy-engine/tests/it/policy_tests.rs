@@ -1,0 +1,75 @@
+//! `vouchsafe policy test`: the tests of a bundle.
+
+use vouchsafe_policies::{Bundle, default_bundle};
+use vouchsafe_policy_engine::evaluate::EvaluationLimits;
+use vouchsafe_policy_engine::testing::{FastResult, TestReport, TestResult, run};
+
+fn tested(files: &[(&str, &str)]) -> TestReport {
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+    run(&Bundle::from_files(files).unwrap(), EvaluationLimits::default()).unwrap()
+}
+
+const POLICY: &str = "package vouchsafe\n\ndefault decision := {\"allow\": false}\n\n\
+                      decision := {\"allow\": true} if input.x == 1\n";
+
+#[test]
+fn the_default_policy_passes_its_own_tests_on_both_evaluators() {
+    let report = run(&default_bundle().unwrap(), EvaluationLimits::default()).unwrap();
+    for test in &report.tests {
+        assert_eq!(test.result, TestResult::Passed, "{} at {}", test.name, test.location);
+    }
+    assert!(report.tests.len() >= 20);
+    assert!(report.differences.is_empty(), "{:#?}", report.differences);
+    assert!(report.inputs_compared >= 20, "{}", report.inputs_compared);
+    assert!(report.passed());
+}
+
+#[test]
+fn every_outcome_is_told_with_its_place() {
+    let tests = "package vouchsafe_test\n\nimport data.vouchsafe\n\n\
+                 test_passes if vouchsafe.decision.allow with input as {\"x\": 1}\n\n\
+                 test_fails if vouchsafe.decision.allow with input as {\"x\": 2}\n\n\
+                 test_fails_by_value := 1\n\n\
+                 test_errs if strings.count(\"a\", \"\") == 2\n\n\
+                 test_prints if {\n\tprint(\"here\", 1)\n\tcount([1]) == 1\n}\n\n\
+                 todo_test_later if false\n\n\
+                 no_test if false\n";
+    let report = tested(&[("policy.rego", POLICY), ("a/policy_test.rego", tests)]);
+    let told: Vec<_> =
+        report.tests.iter().map(|test| (test.name.as_str(), test.location.to_string(), &test.result)).collect();
+    let errored = TestResult::Errored("the policy made a builtin panic: window size must be non-zero".to_owned());
+    assert_eq!(
+        told,
+        [
+            ("data.vouchsafe_test.test_passes", "a/policy_test.rego:5:1".to_owned(), &TestResult::Passed),
+            ("data.vouchsafe_test.test_fails", "a/policy_test.rego:7:1".to_owned(), &TestResult::Failed),
+            ("data.vouchsafe_test.test_fails_by_value", "a/policy_test.rego:9:1".to_owned(), &TestResult::Failed),
+            ("data.vouchsafe_test.test_errs", "a/policy_test.rego:11:1".to_owned(), &errored),
+            ("data.vouchsafe_test.test_prints", "a/policy_test.rego:13:1".to_owned(), &TestResult::Passed),
+            ("data.vouchsafe_test.todo_test_later", "a/policy_test.rego:18:1".to_owned(), &TestResult::Todo),
+        ]
+    );
+    assert_eq!(report.tests[0].fast, FastResult::NotRun);
+    assert_eq!(report.tests[2].fast, FastResult::Same);
+    assert!(report.tests[4].prints[0].contains("here 1"), "{:?}", report.tests[4].prints);
+    assert_eq!(report.inputs_compared, 2);
+    assert!(!report.passed());
+}
+
+#[test]
+fn inputs_that_tests_build_are_compared_and_those_that_need_their_variables_are_not() {
+    let tests = "package vouchsafe_test\n\nimport data.vouchsafe as subject\n\n\
+                 base := {\"x\": 1}\n\nchanged(more) := object.union(base, more)\n\n\
+                 test_rule if subject.decision.allow with input as base\n\n\
+                 test_function if not subject.decision.allow with input as changed({\"x\": 2})\n\n\
+                 test_every if {\n\tevery x in [2, 3] {\n\t\tnot subject.decision.allow with input as {\"x\": x}\n\t}\n}\n";
+    let report = tested(&[("policy.rego", POLICY), ("policy_test.rego", tests)]);
+    assert!(report.passed(), "{report:#?}");
+    assert_eq!(report.inputs_compared, 2);
+}
+
+#[test]
+fn a_bundle_without_tests_passes_and_says_so() {
+    let report = tested(&[("policy.rego", POLICY)]);
+    assert!(report.tests.is_empty() && report.passed());
+}
