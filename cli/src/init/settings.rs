@@ -1,0 +1,120 @@
+//! The texts that `init` writes: the server's settings, and what belongs among the trusted makers of TPMs.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::args::init::InitArgs;
+
+/// What is told in the folder of trusted makers of TPMs.
+pub(super) const EK_ROOTS_README: &str = "\
+Whom to believe about TPMs
+==========================
+
+Put here the certificates of those who make the TPMs of your devices: their root certificates, and intermediate ones that
+the TPMs do not carry themselves. Each of them is believed by itself, an intermediate one as much as a root. Every file that
+ends in .pem, .crt, .cer or .der is read when the server starts; PEM files may hold several certificates. What cannot be used
+is named in the server's log.
+
+A device whose endorsement key has a certificate that leads to one of these enrols with the endorsement `vendor`: its
+maker says that the key is in a real TPM. With this folder empty, a device can only enrol by a token that names its
+endorsement key (vouchsafe token create --pin-ek …): the endorsement is then `pinned`.
+
+Get the certificates from the makers themselves, such as AMD, Infineon, Intel, Microsoft, Nuvoton or STMicroelectronics, and
+only those of the TPMs that you have. For swtpm, the software TPM, it is the certificate of its local authority, usually
+/var/lib/swtpm-localca/swtpm-localca-rootca-cert.pem; who can read the key beside that can make TPMs at will.
+";
+
+/// `https://engine.example.org:8443`, by the first name or else the first address.
+pub(super) fn public_url(args: &InitArgs, port: u16) -> String {
+    let host = match (args.hosts.first(), args.ips.first()) {
+        (Some(name), _) => name.clone(),
+        (None, Some(IpAddr::V6(address))) => format!("[{address}]"),
+        (None, Some(address)) => address.to_string(),
+        // The command line asks for one of both.
+        (None, None) => "localhost".to_owned(),
+    };
+    format!("https://{host}:{port}")
+}
+
+/// The server's settings. What is commented out is the default.
+pub(super) fn text(args: &InitArgs) -> String {
+    let on = |port| SocketAddr::new(args.listen, port);
+    let ops = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), args.ops_port);
+    format!(
+        "{HEAD}
+trust_domain = \"{domain}\"
+
+[listen]
+# Hosts that have no identity yet enrol here. TLS, the server alone has a certificate.
+enrol = \"{enrol}\"
+# Devices, enforcement points and operators come here. TLS, both sides have a certificate.
+api = \"{api}\"
+# Probes (/health/live, /health/ready) and metrics, for this machine: plain HTTP and no questions asked.
+ops = \"{ops}\"
+
+[public]
+# The same doors as agents reach them, from outside. They are written into join files.
+enrol = \"{public_enrol}\"
+api = \"{public_api}\"
+{TAIL}",
+        domain = args.trust_domain,
+        enrol = on(args.enrol_port),
+        api = on(args.api_port),
+        public_enrol = public_url(args, args.enrol_port),
+        public_api = public_url(args, args.api_port),
+    )
+}
+
+const HEAD: &str = "\
+# The settings of a Vouchsafe server; it reads them when it starts (vouchsafe serve).
+# Paths are relative to this folder. A line that is commented out shows the default.
+# The environment overrides: VOUCHSAFE_SERVER_LISTEN__API is `api` of [listen].
+
+# The name under which all identities are issued. The certificate authority is made for it, so that it stays.";
+
+const TAIL: &str = r#"
+[trust.enrol]
+# The least that must vouch for a device's TPM: "vendor" (its maker, by a certificate in ek-roots/) or "pinned" (an operator
+# who named its endorsement key in a join token). "danger_none" lets any program enrol as a device.
+# minimum_endorsement = "pinned"
+# How long an agent has between the two messages of its enrolment.
+# ticket_ttl_secs = 300
+
+[trust.attest]
+# The PCRs that devices quote.
+# pcrs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+# The score that devices are asked to stay above, by attesting often enough, within the two intervals.
+# keep_above = 60.0
+# min_interval_secs = 30
+# max_interval_secs = 600
+# How long after it is due evidence is still looked at.
+# grace_secs = 600
+# How much older than its round trip a quote may be before it is reported.
+# delay_tolerance_secs = 30
+# A device without a golden image: "match" gives it the newest whose values it has in full, "wait" leaves it to an operator.
+# first_use = "match"
+
+[trust.certificates]
+# How long a device's certificate is good.
+# device_ttl_secs = 86400
+
+[policy]
+# A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Test it: vouchsafe policy test DIR
+# dir = "policies"
+
+[model]
+# A file of the trust model's parameters in place of the built-in ones.
+# file = "model.toml"
+
+[store]
+# The SQLite file.
+# file = "vouchsafe.db"
+# For how many days decisions, and attestations with the trust history, are kept; 0 is for ever.
+# decision_days = 90
+# attestation_days = 365
+
+[log]
+# "text" for people, "json" for programs.
+# format = "text"
+# What is logged, such as "info" or "info,vouchsafe_trust_engine=debug".
+# level = "info"
+"#;

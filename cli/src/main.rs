@@ -1,0 +1,62 @@
+//! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
+//!
+//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify quote`), 3 deny (`decision ask`).
+//! Each has one meaning, so that a script never takes a mistyped option for a verdict.
+
+mod args;
+mod client;
+mod failure;
+mod host;
+mod init;
+mod operate;
+mod output;
+mod policy;
+mod produce;
+mod profile;
+mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::operate::Operation;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    run(cli.command).unwrap_or_else(|error| failure::fail(&error))
+}
+
+/// Help and version are answers; everything else is a mistake, and never exits as a verdict would.
+fn usage(error: &clap::Error) -> ExitCode {
+    drop(error.print());
+    if error.use_stderr() { ExitCode::from(failure::FAILED) } else { ExitCode::SUCCESS }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Init(args) => init::run(&args)?,
+        Command::Serve(args) => serve::run(&args)?,
+        Command::Token(args) => return operate(Operation::Token(args)),
+        Command::Device(args) => return operate(Operation::Device(args)),
+        Command::Image(args) => return operate(Operation::Image(args)),
+        Command::Credential(args) => return operate(Operation::Credential(args)),
+        Command::Decision(args) => return operate(Operation::Decision(args)),
+        Command::Verify(args) => return verify::run(args),
+        Command::Policy(args) => return policy::run(args),
+        Command::Completions(args) => produce::completions(&args)?,
+        Command::Man(args) => produce::manual(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One thread is enough to ask one question.
+fn operate(operation: Operation) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(operate::run(operation))
+}

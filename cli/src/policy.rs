@@ -1,0 +1,71 @@
+//! `vouchsafe policy`: test a policy before a server uses it, and see the built-in one.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use vouchsafe_pki::files;
+use vouchsafe_policies::Bundle;
+use vouchsafe_policy_engine::evaluate::EvaluationLimits;
+use vouchsafe_policy_engine::testing;
+
+use crate::args::policy::{PolicyArgs, PolicyCommand, ShowArgs, TestArgs};
+use crate::failure::{FAILED, Hint as _};
+use crate::output;
+use crate::output::policy::{Report, Sources};
+
+/// Runs a policy command.
+///
+/// # Errors
+/// When a policy cannot be read or compiled, or a file cannot be written.
+pub(crate) fn run(args: PolicyArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        PolicyCommand::Test(args) => test(&args),
+        PolicyCommand::Show(args) => show(&args),
+    }
+}
+
+/// Runs the tests as the server would run the policy: with its limits, on both of its evaluators.
+fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let dir = args.dir.display();
+    let bundle = Bundle::from_dir(&args.dir).with_context(|| format!("cannot read the policy in {dir}")).hint(
+        "a policy is a folder of *.rego, *_test.rego and data.json; begin with: vouchsafe policy show --out DIR",
+    )?;
+    let report = testing::run(&bundle, EvaluationLimits::default())
+        .with_context(|| format!("the policy in {dir} cannot be used"))?;
+    if report.tests.is_empty() {
+        // A policy without tests would pass them all, and so would a folder that was named by mistake.
+        return Err(anyhow::anyhow!("the policy in {dir} has no tests"))
+            .hint("write rules whose names begin with test_ in files whose names end in _test.rego");
+    }
+    let report = Report::of(&report);
+    output::show(args.format.format, &report, || output::policy::results(&report))?;
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let bundle = vouchsafe_policies::default_bundle().context("the built-in policy cannot be read")?;
+    let sources = Sources::of(&bundle)?;
+    match &args.out {
+        Some(dir) => write(dir, &sources)?,
+        None => output::show(args.format.format, &sources, || output::policy::sources(&sources))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the files where there are none.
+fn write(dir: &Path, sources: &Sources) -> anyhow::Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    for name in sources.files.keys() {
+        let path = dir.join(name);
+        if path.symlink_metadata().is_ok() {
+            return Err(files::WriteFileError::Exists { path }).hint("name another folder; nothing was written");
+        }
+    }
+    for (name, text) in &sources.files {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    crate::host::print(&output::policy::written(dir, sources))
+}

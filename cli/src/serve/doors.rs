@@ -1,0 +1,172 @@
+//! The three doors, and what is behind each.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi as _;
+use vouchsafe_http::limits::with_body_limit;
+use vouchsafe_http::{
+    ApiSettings, Clock, ConnectionLimits, Entropy, Health, Json, Rate, RateLimits, RequestLimits, ServeError,
+    ServerTls, api, serve,
+};
+use vouchsafe_pki::Authority;
+use vouchsafe_policy_engine::RecordTable;
+use vouchsafe_policy_engine::http::{DecisionApi, DecisionState};
+use vouchsafe_store::{RetentionPolicy, Store};
+use vouchsafe_trust_engine::TrustEngine;
+use vouchsafe_wire::v1::limits;
+
+use super::config::ServerConfig;
+use super::identity::Server;
+use super::upkeep;
+use crate::failure::Hint as _;
+
+/// What stands behind the doors.
+pub(super) struct Doors {
+    pub(super) config: ServerConfig,
+    pub(super) trust: Arc<TrustEngine>,
+    pub(super) decisions: DecisionState,
+    pub(super) records: Arc<RecordTable>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) authority: Arc<Authority>,
+    pub(super) metrics: PrometheusHandle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+}
+
+/// Decisions would be made over nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the records of devices are not loaded")]
+struct NotLoaded;
+
+/// Doors that are open.
+pub(super) struct OpenDoors {
+    serving: JoinSet<Result<(), ServeError>>,
+    tls: Vec<ServerTls>,
+    retention: RetentionPolicy,
+}
+
+impl Doors {
+    /// Opens all three, or none.
+    pub(super) async fn open(self, server: &Server, shutdown: &CancellationToken) -> anyhow::Result<OpenDoors> {
+        let enrol_tls = ServerTls::server_only(server.identity()?)?;
+        let roots = [self.authority.root_der().to_vec()];
+        let domain = self.config.trust_domain.clone();
+        let api_tls = ServerTls::mutual(server.identity()?, domain, &roots, self.clock.clone())?;
+        let listen = &self.config.listen;
+        let enrol = listener("listen.enrol", listen.enrol).await?;
+        let api = listener("listen.api", listen.api).await?;
+        let ops = listener("listen.ops", listen.ops).await?;
+
+        let limits = ConnectionLimits::default();
+        let mut serving = JoinSet::new();
+        for (listener, tls, routes) in [
+            (enrol, Some(enrol_tls.clone()), self.enrol_routes()),
+            (api, Some(api_tls.clone()), self.api_routes()),
+            (ops, None, self.ops_routes()),
+        ] {
+            let (limits, shutdown) = (limits.clone(), shutdown.clone());
+            serving.spawn(async move { serve(listener, tls, routes, &limits, shutdown).await });
+        }
+        tracing::info!(
+            listen.enrol = %listen.enrol, listen.api = %listen.api, listen.ops = %listen.ops, "listening"
+        );
+        Ok(OpenDoors { serving, tls: vec![enrol_tls, api_tls], retention: upkeep::retention(&self.config.store) })
+    }
+
+    fn settings(&self, rates: RateLimits) -> ApiSettings {
+        ApiSettings {
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            request: RequestLimits::default(),
+            rates,
+        }
+    }
+
+    fn enrol_routes(&self) -> Router {
+        let routes =
+            with_body_limit(vouchsafe_trust_engine::http::enrol_routes(self.trust.clone()), limits::ENROL_BODY);
+        api(routes, &self.settings(RateLimits::default()))
+    }
+
+    fn api_routes(&self) -> Router {
+        let device = vouchsafe_trust_engine::http::device_routes(self.trust.clone());
+        let operator = vouchsafe_trust_engine::http::operator_routes(self.trust.clone());
+        let routes = with_body_limit(device, limits::ATTEST_BODY)
+            .merge(with_body_limit(operator, limits::OPERATE_BODY))
+            .merge(vouchsafe_policy_engine::http::routes(self.decisions.clone()))
+            .merge(self.health().routes());
+        api(routes, &self.settings(RateLimits::default()))
+    }
+
+    fn health(&self) -> Health {
+        let (store, records) = (self.store.clone(), self.records.clone());
+        Health::new()
+            .with_check("store", move || {
+                let store = store.clone();
+                async move { store.ping().await }
+            })
+            .with_check("records", move || std::future::ready(if records.is_ready() { Ok(()) } else { Err(NotLoaded) }))
+    }
+
+    /// Health, metrics and the description of the API, for those on this machine.
+    fn ops_routes(&self) -> Router {
+        let metrics = self.metrics.clone();
+        let routes = Router::new()
+            .route("/metrics", get(move || std::future::ready(metrics.render())))
+            .route("/openapi.json", get(|| std::future::ready(Json(openapi()))))
+            .merge(self.health().routes());
+        // Probes come from one address, and often.
+        let rates = RateLimits { per_device: Rate::new(200, 400), ..RateLimits::default() };
+        api(routes, &self.settings(rates))
+    }
+}
+
+/// The description of all routes.
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = vouchsafe_trust_engine::http::TrustApi::openapi();
+    document.merge(DecisionApi::openapi());
+    document.info = utoipa::openapi::InfoBuilder::new()
+        .title("Vouchsafe")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Device attestation, trust scores and decisions. Errors are problem details (RFC 9457)."))
+        .build();
+    document
+}
+
+async fn listener(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen at {setting} = {address}"))
+        .hint("is another server running? choose another port in vouchsafe.toml")
+}
+
+impl OpenDoors {
+    /// The TLS of the doors that have it.
+    pub(super) fn tls(&self) -> Vec<ServerTls> {
+        self.tls.clone()
+    }
+
+    /// For how long things are kept.
+    pub(super) fn retention(&self) -> RetentionPolicy {
+        self.retention
+    }
+
+    /// Waits until all are closed.
+    pub(super) async fn until_closed(mut self) -> anyhow::Result<()> {
+        let mut closed = Ok(());
+        while let Some(door) = self.serving.join_next().await {
+            if let Err(error) = door.context("a door failed")? {
+                closed = Err(error.into());
+            }
+        }
+        closed
+    }
+}

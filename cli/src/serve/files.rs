@@ -1,0 +1,117 @@
+//! What the server reads from its folder when it starts. Whatever is wrong is named with its file.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use vouchsafe_attest::endorsement::{AnchorRole, AnchorSource, TrustAnchors};
+use vouchsafe_pki::{Authority, files};
+use vouchsafe_policies::Bundle;
+use vouchsafe_trust_engine::EngineSecret;
+use vouchsafe_trust_engine::score::model_file::TrustModel;
+
+use super::config::{Layout, ServerConfig};
+use crate::failure::Hint as _;
+
+/// The longest trust model that is read, in bytes.
+const MAX_MODEL_LEN: usize = 64 * 1024;
+/// The longest file of certificates that is read, in bytes.
+const MAX_ROOTS_LEN: usize = 4 * 1024 * 1024;
+/// The most files of certificates that are read.
+const MAX_ROOT_FILES: usize = 1024;
+/// What the names of files with certificates end in.
+const CERTIFICATE_ENDINGS: [&str; 4] = ["pem", "crt", "cer", "der"];
+
+/// The certificate authority, which must be of the domain that the settings name.
+pub(super) fn authority(layout: &Layout, config: &ServerConfig) -> anyhow::Result<Authority> {
+    let dir = layout.authority();
+    let authority = Authority::open(&dir).with_context(|| format!("cannot open the authority in {}", dir.display()))?;
+    ensure!(
+        *authority.trust_domain() == config.trust_domain,
+        "the authority in {} is of the trust domain {}, and trust_domain is {}",
+        dir.display(),
+        authority.trust_domain(),
+        config.trust_domain
+    );
+    Ok(authority)
+}
+
+/// The engine's own secret.
+pub(super) fn engine_secret(layout: &Layout) -> anyhow::Result<EngineSecret> {
+    let path = layout.engine_secret();
+    let bytes = files::read_private_file(&path, EngineSecret::LEN)?;
+    let secret = <[u8; EngineSecret::LEN]>::try_from(bytes.as_slice())
+        .with_context(|| format!("{} must hold {} bytes", path.display(), EngineSecret::LEN))?;
+    Ok(EngineSecret::new(secret))
+}
+
+/// The makers of TPMs that are trusted: roots, and beside them intermediates, by which alone nobody is trusted. A
+/// certificate that cannot be used is named in the log; the others count.
+pub(super) fn ek_roots(layout: &Layout) -> anyhow::Result<TrustAnchors> {
+    let roots = certificate_files(&layout.ek_roots())?;
+    let intermediates = layout.ek_intermediates();
+    let intermediates = if intermediates.exists() { certificate_files(&intermediates)? } else { Vec::new() };
+    let roots = roots.iter().map(|file| (AnchorRole::Root, file));
+    let intermediates = intermediates.iter().map(|file| (AnchorRole::Intermediate, file));
+    let sources: Vec<_> =
+        roots.chain(intermediates).map(|(role, (name, bytes))| AnchorSource { name, role, bytes }).collect();
+    let (anchors, refusals) = TrustAnchors::load(&sources);
+    for refusal in &refusals {
+        tracing::warn!(
+            ek_root.file = refusal.source_name,
+            ek_root.index = refusal.index,
+            ek_root.subject = refusal.subject,
+            "certificate not used: {}",
+            refusal.reason
+        );
+    }
+    tracing::info!(
+        ek_roots.used = anchors.root_count(),
+        ek_intermediates.used = anchors.intermediate_count(),
+        ek_roots.refused = refusals.len(),
+        "makers of TPMs loaded"
+    );
+    Ok(anchors)
+}
+
+/// The files of a folder that hold certificates, by name.
+fn certificate_files(dir: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let read = || format!("cannot read {}", dir.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(read)? {
+        let path = entry.with_context(read)?.path();
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if CERTIFICATE_ENDINGS.contains(&ending.as_str()) {
+            paths.push(path);
+        }
+    }
+    ensure!(paths.len() <= MAX_ROOT_FILES, "{} holds more than {MAX_ROOT_FILES} files", dir.display());
+    paths.sort();
+    paths.iter().map(|path| Ok((named(path), files::read_file(path, MAX_ROOTS_LEN)?))).collect()
+}
+
+/// The trust model: the file that the settings name, or the built-in one.
+pub(super) fn model(layout: &Layout, config: &ServerConfig) -> anyhow::Result<TrustModel> {
+    let Some(file) = &config.model.file else {
+        return TrustModel::builtin().context("the built-in trust model cannot be read");
+    };
+    let path = layout.resolve(file);
+    let text = String::from_utf8(files::read_file(&path, MAX_MODEL_LEN)?)
+        .with_context(|| format!("the trust model {} is no text", path.display()))?;
+    TrustModel::parse(&text).with_context(|| format!("the trust model {} cannot be used", path.display()))
+}
+
+/// The policy: the folder that the settings name, or the built-in one.
+pub(super) fn policy(layout: &Layout, config: &ServerConfig) -> anyhow::Result<Bundle> {
+    let Some(dir) = &config.policy.dir else {
+        return vouchsafe_policies::default_bundle().context("the built-in policy cannot be read");
+    };
+    let dir = layout.resolve(dir);
+    Bundle::from_dir(&dir)
+        .with_context(|| format!("cannot read the policy in {}", dir.display()))
+        .hint("`vouchsafe policy test DIR` tries a policy before a server uses it")
+}
+
+/// A file that the server needs, by name, for errors.
+pub(super) fn named(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,140 @@
+//! `vouchsafe serve`: both engines in one process, over one SQLite file, behind three doors.
+//!
+//! This is where the trust engine and the policy engine meet: records go from one to the other through [`records`],
+//! decisions from the other to the store through [`decisions`]. Nothing else knows both.
+
+pub(crate) mod config;
+mod decisions;
+mod doors;
+mod files;
+mod identity;
+mod log;
+mod records;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
+use vouchsafe_policy_engine::http::DecisionState;
+use vouchsafe_policy_engine::log::{GroupCommit, GroupCommitSettings};
+use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, RecordTable};
+use vouchsafe_store::{SqliteOptions, SqliteStore, Store};
+use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
+
+use config::{Layout, ServerConfig};
+
+use crate::failure::Hint as _;
+
+/// Run the server: both engines in one process, over one SQLite file.
+///
+/// Listens at three doors: enrolment (hosts that have no identity yet), the API (everyone who has one; TLS demands a client
+/// certificate) and operations (plain HTTP on this machine: health, metrics, OpenAPI). Stops in good order on SIGTERM or
+/// Ctrl-C: requests in flight are answered first.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  vouchsafe serve --dir /var/lib/vouchsafe\n  \
+    VOUCHSAFE_SERVER_LOG__LEVEL=debug vouchsafe serve --dir ./engine")]
+pub(crate) struct ServeArgs {
+    /// The server's folder, as `vouchsafe init` made it.
+    #[arg(long, env = "VOUCHSAFE_DIR", default_value = "/var/lib/vouchsafe", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// It cannot start, or a door could not be kept open.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let layout = Layout::of(&args.dir);
+    let config = ServerConfig::read(&layout)
+        .with_context(|| format!("cannot read the settings of {}", layout.dir().display()))
+        .hint(format!("`vouchsafe init --dir {}` makes a new server", layout.dir().display()))?;
+    log::init(&config.log)?;
+    let metrics =
+        metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().context("cannot count anything")?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+
+    let database = layout.resolve(&config.store.file);
+    let store = SqliteStore::open(&database, SqliteOptions::default())
+        .await
+        .with_context(|| format!("cannot open the store {}", database.display()))?;
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+
+    let records = Arc::new(RecordTable::new());
+    let policy = PolicyEngine::new(&files::policy(&layout, &config)?, records.clone(), EngineSettings::default());
+    let policy = Arc::new(policy.context("the policy cannot be used")?);
+    let authority = Arc::new(files::authority(&layout, &config)?);
+    let trust = Arc::new(TrustEngine::new(Parts {
+        config: config.trust.clone(),
+        model: files::model(&layout, &config)?,
+        store: shared.clone(),
+        authority: authority.clone(),
+        trust_domain: config.trust_domain.clone(),
+        anchors: files::ek_roots(&layout)?,
+        secret: files::engine_secret(&layout)?,
+        records: Arc::new(records::Plug(records.clone())),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        urls: PublicUrls { enrol: config.public.enrol.clone(), api: config.public.api.clone() },
+    })?);
+    let snapshot = trust.snapshot().await.context("cannot read the devices from the store")?;
+    tracing::info!(devices = snapshot.len(), store.file = %database.display(), "state loaded");
+    records.load(snapshot);
+
+    let shutdown = CancellationToken::new();
+    let server = identity::Server::read(&layout, authority.clone(), clock.clone(), entropy.clone())?;
+    let (log, logging) = GroupCommit::start(Arc::new(decisions::Plug(shared.clone())), GroupCommitSettings::default());
+    let decisions =
+        DecisionState { engine: policy, log: Arc::new(log), clock: clock.clone(), entropy: entropy.clone() };
+    let doors = doors::Doors {
+        config,
+        trust,
+        decisions,
+        records,
+        store: shared.clone(),
+        authority,
+        metrics,
+        clock: clock.clone(),
+        entropy,
+    };
+    let open = doors.open(&server, &shutdown).await?;
+    let upkeep = [
+        tokio::spawn(upkeep::purge(shared, clock, open.retention(), shutdown.clone())),
+        tokio::spawn(server.renew_in_time(open.tls(), shutdown.clone())),
+    ];
+    tokio::spawn(stop_on_signal(shutdown));
+    let closed = open.until_closed().await;
+    for task in upkeep {
+        task.await.context("upkeep failed")?;
+    }
+    logging.await.context("the decision log failed")?;
+    store.close().await;
+    tracing::info!("stopped");
+    closed
+}
+
+/// Cancels when the process is told to stop.
+async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() { std::future::pending::<()>().await },
+    }
+    tracing::info!("stopping: requests in flight are answered first");
+    shutdown.cancel();
+}

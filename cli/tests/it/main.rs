@@ -1,0 +1,19 @@
+//! The binary, as people and scripts call it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should stop, and one that is skipped should say so"
+)]
+
+mod api;
+mod engine;
+mod help;
+mod init;
+mod policy;
+mod produce;
+mod quote;
+mod support;
+mod usage;
