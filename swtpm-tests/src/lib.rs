@@ -1,0 +1,10 @@
+//! Vouchsafe as a whole: real processes, real sockets, real databases, and TPMs in software (swtpm).
+//!
+//! Nothing imports this crate. Its library is what its tests stand on.
+#![expect(clippy::print_stderr, reason = "the logs of a failed test are for whoever reads it")]
+
+pub mod agent;
+pub mod binaries;
+pub mod engine;
+pub mod soft_tpm;
+pub mod world;

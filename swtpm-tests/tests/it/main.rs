@@ -1,0 +1,7 @@
+//! The whole system on software TPMs.
+#![expect(clippy::indexing_slicing, reason = "JSON answers are indexed by what they must have")]
+
+mod agent_tpm;
+mod demo;
+mod resilience;
+mod story;

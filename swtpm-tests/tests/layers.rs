@@ -1,0 +1,119 @@
+//! Who may import whom: the table of docs/ARCHITECTURE.md, held against what cargo says.
+#![expect(clippy::expect_used, reason = "a test that cannot go on should stop")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// Each crate and the crates of ours that it may import. Development dependencies are not held against it, except where
+/// they would pull in a TPM library.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("vouchsafe-model", &[]),
+    ("vouchsafe-wire", &["vouchsafe-model"]),
+    ("vouchsafe-attest", &["vouchsafe-model"]),
+    ("vouchsafe-pki", &["vouchsafe-model"]),
+    ("vouchsafe-store", &["vouchsafe-model"]),
+    ("vouchsafe-policies", &["vouchsafe-model"]),
+    ("vouchsafe-http", &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-pki"]),
+    ("vouchsafe-agent", &["vouchsafe-model", "vouchsafe-wire"]),
+    (
+        "vouchsafe-trust-engine",
+        &[
+            "vouchsafe-model",
+            "vouchsafe-wire",
+            "vouchsafe-attest",
+            "vouchsafe-pki",
+            "vouchsafe-store",
+            "vouchsafe-http",
+        ],
+    ),
+    (
+        "vouchsafe-policy-engine",
+        &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-http"],
+    ),
+    (
+        "vouchsafe-cli",
+        &[
+            "vouchsafe-model",
+            "vouchsafe-wire",
+            "vouchsafe-attest",
+            "vouchsafe-pki",
+            "vouchsafe-store",
+            "vouchsafe-http",
+            "vouchsafe-policies",
+            "vouchsafe-trust-engine",
+            "vouchsafe-policy-engine",
+        ],
+    ),
+];
+
+/// Libraries that only some crates may name, and which.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("tss-esapi", &["vouchsafe-agent", "vouchsafe-swtpm-tests"]),
+    ("sqlx", &["vouchsafe-store"]),
+    ("regorus", &["vouchsafe-policy-engine", "vouchsafe-policies"]),
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().other_options(vec!["--locked".to_owned()]).exec().expect("cargo metadata answers")
+}
+
+fn imports(package: &Package) -> impl Iterator<Item = &str> {
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development)
+        .map(|dependency| dependency.name.as_str())
+}
+
+#[test]
+fn no_crate_imports_what_it_must_not_know() {
+    let metadata = metadata();
+    let layers: BTreeMap<_, BTreeSet<_>> =
+        LAYERS.iter().map(|(name, may)| (*name, may.iter().copied().collect())).collect();
+    for package in metadata.workspace_packages() {
+        let Some(may) = layers.get(package.name.as_str()) else {
+            assert_eq!(package.name.as_str(), "vouchsafe-swtpm-tests", "{} has no line in the table", package.name);
+            continue;
+        };
+        for import in imports(package).filter(|name| name.starts_with("vouchsafe-")) {
+            assert!(may.contains(import), "{} must not import {import}", package.name);
+        }
+    }
+}
+
+#[test]
+fn libraries_with_one_home_are_named_nowhere_else() {
+    for package in metadata().workspace_packages() {
+        for dependency in &package.dependencies {
+            let reserved = RESERVED.iter().find(|(library, _)| *library == dependency.name);
+            if let Some((library, homes)) = reserved {
+                assert!(homes.contains(&package.name.as_str()), "{} must not name {library}", package.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_server_needs_no_tpm_library() {
+    let metadata = metadata();
+    let resolve = metadata.resolve.as_ref().expect("cargo resolves the workspace");
+    let named = |name: &str| {
+        metadata.packages.iter().find(|package| package.name.as_str() == name).map(|package| package.id.clone())
+    };
+    let mut open = vec![named("vouchsafe-cli").expect("the server is a member")];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        let node = resolve.nodes.iter().find(|node| node.id == id).expect("every package is resolved");
+        open.extend(node.deps.iter().filter(|dependency| {
+            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+        }).map(|dependency| dependency.pkg.clone()));
+    }
+    for library in ["tss-esapi", "tss-esapi-sys"] {
+        let id = named(library).expect("the agent links it");
+        assert!(!seen.contains(&id), "the server links {library}");
+    }
+}
