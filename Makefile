@@ -1,0 +1,35 @@
+# make demo · make test · make check · make bench; `make help` says what each does.
+
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help deps demo test check bench fuzz fmt
+
+help: ## says what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+deps: ## installs the Debian packages that are missing
+	@scripts/install-deps test
+
+demo: deps ## runs the main job: a device enrols, earns trust, is tampered with and is denied (KEEP=1 leaves it running)
+	@$(CARGO) build --release --locked
+	@KEEP=$(KEEP) scripts/demo
+
+test: deps ## runs all tests
+	@$(CARGO) build --locked --workspace --bins
+	@$(CARGO) test --locked --workspace
+
+check: deps ## runs what CI runs besides the tests: formatting, lints, docs, layers, a short fuzzing
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	@$(CARGO) test --locked --quiet -p vouchsafe-swtpm-tests --test layers
+	@fuzz/run 5
+
+bench: deps ## prints the figures that we promise, one JSON line each
+	@scripts/bench
+
+fuzz: ## fuzzes every decoder for ten minutes each
+	@fuzz/run 600
+
+fmt: ## formats the code
+	@$(CARGO) fmt --all
