@@ -31,8 +31,8 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     state_dir: Option<PathBuf>,
-    /// The way to the TPM: device:PATH, swtpm:host=HOST,port=PORT or tabrmd:bus_type=TYPE [default: device:/dev/tpmrm0]
-    #[arg(long, global = true, value_name = "TCTI")]
+    /// The way to the TPM.
+    #[arg(long, global = true, value_name = "TCTI", help = TCTI_HELP)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tcti: Option<String>,
     /// Algorithm of the attestation key, chosen when the keys are made [default: ecc]
@@ -55,8 +55,8 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     request_timeout_secs: Option<u16>,
-    /// What to log: error, warn, info, debug, or by module: warn,vouchsafe_agent=debug [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    /// What to log.
+    #[arg(long, global = true, value_name = "LEVEL", help = LOG_LEVEL_HELP)]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_level: Option<String>,
     /// Form of the log [default: text]
@@ -145,6 +145,12 @@ fn parse_nonce(text: &str) -> Result<Nonce, String> {
         .ok_or_else(|| format!("expected 1 to {MAX_NONCE} bytes in hexadecimal, such as 9009"))
 }
 
+const TCTI_HELP: &str = "\
+The way to the TPM: device:PATH, swtpm:host=HOST,port=PORT or tabrmd:bus_type=TYPE [default: device:/dev/tpmrm0]";
+
+const LOG_LEVEL_HELP: &str =
+    "What to log: error, warn, info, debug, or by module: warn,vouchsafe_agent=debug [default: info]";
+
 const AFTER_HELP: &str = "\
 Every flag above has a key of the same name in the configuration file (state_dir, tcti, …) and a variable
 (VOUCHSAFE_AGENT_STATE_DIR, …). Flags win over variables, variables over the file.
@@ -210,8 +216,10 @@ mod tests {
 
     #[test]
     fn flags_may_stand_before_and_after_the_command() {
-        let before = Cli::try_parse_from(["vouchsafe-agent", "--ak", "rsa", "--ek", "ecc", "run", "--join", "j"]).unwrap();
-        let after = Cli::try_parse_from(["vouchsafe-agent", "run", "--join", "j", "--ak", "rsa", "--ek", "ecc"]).unwrap();
+        let before =
+            Cli::try_parse_from(["vouchsafe-agent", "--ak", "rsa", "--ek", "ecc", "run", "--join", "j"]).unwrap();
+        let after =
+            Cli::try_parse_from(["vouchsafe-agent", "run", "--join", "j", "--ak", "rsa", "--ek", "ecc"]).unwrap();
         for cli in [before, after] {
             let flags = serde_json::to_value(&cli.flags).unwrap();
             assert_eq!(flags, serde_json::json!({ "ak": "rsa", "ek": "ecc" }));

@@ -243,6 +243,7 @@ mod tests {
             let error = read(toml, &BTreeMap::new()).unwrap_err().to_string();
             assert!(error.contains(named), "{toml}: {error}");
         }
+        assert!(Config::read(None, &BTreeMap::<&str, &str>::new()).is_ok(), "the default file need not be there");
         let missing = Config::read(Some(Path::new("/nonexistent/agent.toml")), &BTreeMap::<&str, &str>::new());
         assert!(matches!(missing, Err(ConfigError::NoFile(_))));
     }

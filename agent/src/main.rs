@@ -10,13 +10,9 @@ use vouchsafe_agent::commands::dispatch;
 
 fn main() -> ExitCode {
     let Err(error) = dispatch(Cli::parse()) else { return ExitCode::SUCCESS };
-    let mut message = format!("vouchsafe-agent: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let message = causes.fold(error.to_string(), |message, cause| message + ": " + &cause.to_string());
     // Nothing can be done about a standard error that is gone.
-    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    let _ = writeln!(std::io::stderr().lock(), "vouchsafe-agent: {message}");
     ExitCode::from(error.exit_code())
 }

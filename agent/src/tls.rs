@@ -59,11 +59,7 @@ pub fn for_enrolment(trust_bundle_pem: &str) -> Result<ClientConfig, TlsError> {
 ///
 /// # Errors
 /// When the trust bundle or the certificate chain is unusable.
-pub fn for_device(
-    trust_bundle_pem: &str,
-    chain_pem: &str,
-    key: Arc<dyn SigningKey>,
-) -> Result<ClientConfig, TlsError> {
+pub fn for_device(trust_bundle_pem: &str, chain_pem: &str, key: Arc<dyn SigningKey>) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&version::TLS13])
         .map_err(TlsError::Library)?;
@@ -137,8 +133,7 @@ impl SigningKey for TpmSigningKey {
 impl Signer for TpmSigningKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
         let (keys, digest) = (Arc::clone(&self.keys), *sha256(message).as_bytes());
-        let sign =
-            || self.tpm.run_blocking(SIGNATURE_LIMIT, move |tpm| sign_with_tls_key(tpm, &keys, &digest));
+        let sign = || self.tpm.run_blocking(SIGNATURE_LIMIT, move |tpm| sign_with_tls_key(tpm, &keys, &digest));
         // The TPM's own words travel inside the TLS error, to be found again by whoever asked for the connection.
         without_stalling_others(sign).map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
     }

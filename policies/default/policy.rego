@@ -47,8 +47,11 @@ allow if {
 	count(reasons) == 0
 }
 
-# The score that the resource needs: that of the longest prefix in data.thresholds that it begins with, else the general
-# one.
+# The figures are in data.json, under "thresholds":
+#   minimum_score              the score that a device needs, 0 to 100
+#   minimum_score_by_prefix    another score for resources that begin with a text; the longest such text decides
+#   maximum_evidence_age_secs  how old a device's last evidence may be
+#   minimum_endorsement        who has to vouch for its TPM at least: "none", "pinned" or "vendor"
 minimum_score := data.thresholds.minimum_score if count(special_scores) == 0
 
 minimum_score := points if {

@@ -38,7 +38,16 @@ impl Engine {
         let ports = [("--enrol-port", enrol), ("--api-port", api), ("--ops-port", ops)];
         let mut init = Command::new(binary("vouchsafe")?);
         init.arg("init").arg("--dir").arg(dir.path().join("engine"));
-        init.args(["--trust-domain", "test.example", "--host", "localhost", "--ip", "127.0.0.1", "--listen", "127.0.0.1"]);
+        init.args([
+            "--trust-domain",
+            "test.example",
+            "--host",
+            "localhost",
+            "--ip",
+            "127.0.0.1",
+            "--listen",
+            "127.0.0.1",
+        ]);
         for (flag, port) in ports {
             init.arg(flag).arg(port.to_string());
         }
@@ -186,8 +195,22 @@ impl Engine {
     /// There is no answer.
     pub fn decide(&self, device: &str) -> Result<(String, Value)> {
         let output = self.operator(&[
-            "decision", "ask", "--device", device, "--user", "ada", "--role", "engineer", "--flow",
-            "authenticated,encrypted", "--action", "read", "--resource", "db:orders", "--format", "json",
+            "decision",
+            "ask",
+            "--device",
+            device,
+            "--user",
+            "ada",
+            "--role",
+            "engineer",
+            "--flow",
+            "authenticated,encrypted",
+            "--action",
+            "read",
+            "--resource",
+            "db:orders",
+            "--format",
+            "json",
         ])?;
         let answer: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("decision ask: {}", String::from_utf8_lossy(&output.stderr)))?;

@@ -1,6 +1,6 @@
 //! A software TPM for one test: swtpm on two TCP ports of the loopback, with its own state and its own maker.
 //!
-//! swtpm_setup manufactures each [`Model`] once, under `target/soft-tpm`, with a certificate authority of its own; every
+//! `swtpm_setup` manufactures each [`Model`] once, under `target/soft-tpm`, with a certificate authority of its own; every
 //! test works on a copy. No two TPMs of one process share a serial, so no two are the same device.
 
 use std::fs;
@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// What a TPM is made like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// Its PCR banks, as swtpm_setup names them.
+    /// Its PCR banks, as `swtpm_setup` names them.
     pub banks: &'static str,
     /// The size of its RSA endorsement key: 2048 is at the low range, 3072 at the high one.
     pub rsa_bits: u16,
@@ -139,7 +139,8 @@ impl SoftTpm {
     /// When the control channel does not answer.
     pub fn power_cycle(&self) -> Result<()> {
         let control = format!("127.0.0.1:{}", self.port + 1);
-        let output = Command::new("swtpm_ioctl").args(["--tcp", &control, "-i"]).output().context("running swtpm_ioctl")?;
+        let output =
+            Command::new("swtpm_ioctl").args(["--tcp", &control, "-i"]).output().context("running swtpm_ioctl")?;
         ensure!(output.status.success(), "swtpm_ioctl: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }

@@ -51,7 +51,15 @@ impl World {
     /// The engine does not take it.
     pub fn capture(&self, name: &str, version: &str) -> Result<()> {
         let captured = self.engine.operator(&[
-            "image", "capture", "--device", &self.device, "--name", name, "--version", version, "--assign",
+            "image",
+            "capture",
+            "--device",
+            &self.device,
+            "--name",
+            name,
+            "--version",
+            version,
+            "--assign",
         ])?;
         ensure!(captured.status.success(), "{}", String::from_utf8_lossy(&captured.stderr));
         Ok(())
@@ -101,4 +109,3 @@ pub fn first_verdict(engine: &Engine) -> Result<String> {
     ensure!(!device["verdict"].is_null(), "it has not vouched yet");
     Ok(device["id"].as_str().context("a device has an id")?.to_owned())
 }
-

@@ -27,10 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vouchsafe-http",
         ],
     ),
-    (
-        "vouchsafe-policy-engine",
-        &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-http"],
-    ),
+    ("vouchsafe-policy-engine", &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-http"]),
     (
         "vouchsafe-cli",
         &[
@@ -108,9 +105,12 @@ fn the_server_needs_no_tpm_library() {
             continue;
         }
         let node = resolve.nodes.iter().find(|node| node.id == id).expect("every package is resolved");
-        open.extend(node.deps.iter().filter(|dependency| {
-            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
-        }).map(|dependency| dependency.pkg.clone()));
+        open.extend(
+            node.deps
+                .iter()
+                .filter(|dependency| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal))
+                .map(|dependency| dependency.pkg.clone()),
+        );
     }
     for library in ["tss-esapi", "tss-esapi-sys"] {
         let id = named(library).expect("the agent links it");

@@ -82,6 +82,14 @@ pub enum StartError {
     /// A setting is out of its range.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// Devices would be asked less often than the model pays for.
+    #[error("attest.max_interval_secs is {interval_secs}, and the trust model's max_gap_secs only {gap_secs}")]
+    IntervalBeyondGap {
+        /// The longest interval.
+        interval_secs: u64,
+        /// The longest time between two attestations that earns in full.
+        gap_secs: u64,
+    },
     /// The cryptographic library refuses a key.
     #[error("the cryptographic library did not take the engine's key")]
     Crypto,
@@ -124,6 +132,11 @@ impl TrustEngine {
     /// A setting that is out of its range.
     pub fn new(parts: Parts) -> Result<Self, StartError> {
         parts.config.check()?;
+        let (interval, gap) = (parts.config.attest.bounds().max_interval, parts.model.max_gap());
+        if interval > gap {
+            let (interval_secs, gap_secs) = (interval.as_secs(), gap.as_secs());
+            return Err(StartError::IntervalBeyondGap { interval_secs, gap_secs });
+        }
         Ok(Self {
             nonces: NonceMint::new(parts.secret.nonce_key(), parts.config.attest.nonce_ttl()),
             tickets: TicketSeal::new(&parts.secret).ok_or(StartError::Crypto)?,

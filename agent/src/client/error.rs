@@ -102,7 +102,7 @@ impl From<TpmError> for Failure {
     }
 }
 
-/// Alerts by which a server says that it does not want a certificate (RFC 8446, 6.2).
+/// Alerts by which a server says that it does not want a certificate, or its holder's signature (RFC 8446, 6.2).
 fn is_about_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -113,6 +113,8 @@ fn is_about_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
+            // An authority was made anew under its old name: the signature does not fit.
+            | AlertDescription::DecryptError
             | AlertDescription::CertificateRequired
     )
 }

@@ -58,8 +58,12 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::System(_) | Self::Run(RunError::System(_) | RunError::Broken(_)) | Self::Log(LogError::Twice(_)) => 1,
-            Self::Config(_) | Self::State(_) | Self::Key(_) | Self::Output { .. } | Self::Log(_) => 3,
-            Self::Run(RunError::State(_) | RunError::Local(_)) => 3,
+            Self::Config(_)
+            | Self::State(_)
+            | Self::Key(_)
+            | Self::Output { .. }
+            | Self::Log(_)
+            | Self::Run(RunError::State(_) | RunError::Local(_)) => 3,
             Self::Tpm(_) | Self::Run(RunError::Tpm(_) | RunError::Stopped(Stop::TpmUnusable(_))) => 4,
             Self::Run(RunError::Untrusted(_) | RunError::Stopped(Stop::EnrolmentRefused(_))) => 5,
             Self::Run(RunError::Stopped(Stop::Revoked(_))) => 6,

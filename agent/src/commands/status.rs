@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn a_member_is_shown_with_what_it_last_did() {
         let failure = LastFailure { at: testing::ENGINE_BOOT, text: "no route".to_owned() };
-        let status = Status { next_due_at: Some(testing::ENGINE_BOOT), last_failure: Some(failure), ..Status::default() };
+        let status =
+            Status { next_due_at: Some(testing::ENGINE_BOOT), last_failure: Some(failure), ..Status::default() };
         let report = Report::new(testing::member(), status);
         let text = report.text(testing::ENGINE_BOOT);
         let expected = "\

@@ -270,17 +270,14 @@ impl Machine {
             return Action::SleepUntil(attest_at.min(renew_at));
         }
         let stored = self.state.membership.as_mut().and_then(|membership| membership.challenge.take());
-        match (stored, self.armed.take()) {
-            (Some(challenge), Some(armed)) => {
-                // The nonce leaves the disk before it leaves the host, so that no restart sends it twice.
-                *store = true;
-                self.gate = now.boot + SHORTEST_INTERVAL;
-                self.request(Request::Attest(challenge.clone(), armed), Action::Attest(challenge))
-            }
-            _ => {
-                self.fetch_gate = now.boot + SHORTEST_PAUSE;
-                self.request(Request::Challenge, Action::FetchChallenge)
-            }
+        if let (Some(challenge), Some(armed)) = (stored, self.armed.take()) {
+            // The nonce leaves the disk before it leaves the host, so that no restart sends it twice.
+            *store = true;
+            self.gate = now.boot + SHORTEST_INTERVAL;
+            self.request(Request::Attest(challenge.clone(), armed), Action::Attest(challenge))
+        } else {
+            self.fetch_gate = now.boot + SHORTEST_PAUSE;
+            self.request(Request::Challenge, Action::FetchChallenge)
         }
     }
 

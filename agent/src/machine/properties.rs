@@ -39,7 +39,8 @@ fn kind() -> impl Strategy<Value = FailureKind> {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    let retry_after = prop_oneof![3 => Just(None), 1 => (0u64..100_000).prop_map(|secs| Some(Duration::from_secs(secs)))];
+    let retry_after =
+        prop_oneof![3 => Just(None), 1 => (0u64..100_000).prop_map(|secs| Some(Duration::from_secs(secs)))];
     prop_oneof![
         4 => (0u64..200_000, 0u64..200_000, any::<bool>())
             .prop_map(|(due_in_ms, life_ms, renew)| Outcome::Answer { due_in_ms, life_ms, renew }),
@@ -130,7 +131,7 @@ impl World {
             match self.wish.clone() {
                 Action::SleepUntil(until) => {
                     assert!(until > self.boot, "a sleep of no length: {until:?} at {:?}", self.boot);
-                    let asleep = until - self.boot;
+                    let asleep = until.saturating_sub(self.boot);
                     let longest = schedule::LONGEST_DUE.max(LONGEST_RETRY_AFTER * 2) + Duration::from_secs(60);
                     assert!(asleep <= longest, "asleep for {asleep:?}");
                     self.boot = until;
@@ -152,7 +153,8 @@ impl World {
         // While a request is out, nothing else is asked for, and no answer to another question is taken.
         self.tell(Event::Tick, *entropy);
         assert_eq!(self.wish, Action::Await, "a second request at once");
-        let foreign = if action == Action::Renew { Event::KeysMade(keys()) } else { Event::Renewed(self.certificate()) };
+        let foreign =
+            if action == Action::Renew { Event::KeysMade(keys()) } else { Event::Renewed(self.certificate()) };
         self.tell(foreign, *entropy);
         assert_eq!(self.wish, Action::Await, "an answer to another question was taken");
         let event = match outcome {
@@ -197,9 +199,7 @@ impl World {
         match action {
             Action::MakeKeys => Event::KeysMade(keys()),
             Action::BeginEnrolment => Event::EnrolmentBegan(pending()),
-            Action::CompleteEnrolment(_) => {
-                Event::Enrolled(enrolled(self.engine(), challenge, self.certificate_life))
-            }
+            Action::CompleteEnrolment(_) => Event::Enrolled(enrolled(self.engine(), challenge, self.certificate_life)),
             Action::FetchChallenge => Event::Challenged(challenge),
             Action::Attest(_) => Event::Appraised { challenge, renew },
             Action::Renew => Event::Renewed(self.certificate()),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::testing::{DAY, ENGINE_BOOT, challenge, certificate, enrolled, failure, keys, member, now, pending, problem};
+use super::testing::{
+    DAY, ENGINE_BOOT, certificate, challenge, enrolled, failure, keys, member, now, pending, problem,
+};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -96,7 +98,9 @@ fn a_refused_token_ends_the_agent() {
 fn an_enrolment_waits_for_an_engine_that_is_away_or_overrun() {
     let mut scene = Scene::new(State { keys: Some(keys()), ..State::default() }, true);
     let mut action = scene.tick();
-    for failed in [failure(FailureKind::Unreachable), problem(429, "request.rate_limited"), problem(503, "engine.not_ready")] {
+    for failed in
+        [failure(FailureKind::Unreachable), problem(429, "request.rate_limited"), problem(503, "engine.not_ready")]
+    {
         assert_eq!(action, Action::BeginEnrolment);
         let asleep = scene.fail(failed);
         action = scene.sleep(&asleep);
@@ -137,7 +141,9 @@ fn a_nonce_that_never_left_is_used_again_and_one_that_may_have_is_not() {
     let mut scene = Scene::new(member(), false);
     let asleep = scene.tick();
     let attest = scene.sleep(&asleep);
-    for harmless in [FailureKind::Unreachable, FailureKind::Untrusted, FailureKind::Tpm, FailureKind::CertificateRefused] {
+    for harmless in
+        [FailureKind::Unreachable, FailureKind::Untrusted, FailureKind::Tpm, FailureKind::CertificateRefused]
+    {
         let asleep = scene.fail(failure(harmless));
         assert_eq!(scene.sleep(&asleep), attest);
     }
@@ -177,7 +183,9 @@ fn a_restart_goes_on_with_a_challenge_that_is_not_due_yet_and_no_other() {
 
 #[test]
 fn an_expired_certificate_enrols_again_with_the_same_keys_where_it_can() {
-    for (may_enrol, failed) in [(true, failure(FailureKind::CertificateRefused)), (true, problem(403, "peer.forbidden"))] {
+    for (may_enrol, failed) in
+        [(true, failure(FailureKind::CertificateRefused)), (true, problem(403, "peer.forbidden"))]
+    {
         let mut scene = Scene::new(member(), may_enrol);
         scene.boot = 2 * DAY;
         assert_eq!(scene.tick(), Action::Renew);
@@ -193,7 +201,8 @@ fn an_expired_certificate_enrols_again_with_the_same_keys_where_it_can() {
 
 #[test]
 fn a_certificate_is_not_given_up_for_a_failure_that_says_nothing_about_it() {
-    for failed in [failure(FailureKind::Unreachable), failure(FailureKind::Interrupted), problem(503, "engine.timeout")] {
+    for failed in [failure(FailureKind::Unreachable), failure(FailureKind::Interrupted), problem(503, "engine.timeout")]
+    {
         let mut scene = Scene::new(member(), true);
         scene.boot = 2 * DAY;
         let mut action = scene.tick();

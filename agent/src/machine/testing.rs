@@ -57,7 +57,11 @@ pub(crate) fn challenge(made_at: Timestamp, number: u64, due_in: Duration, life:
 }
 
 pub(crate) fn enrolled(at: Timestamp, challenge: Challenge, life: Duration) -> Enrolled {
-    Enrolled { device: "uws2ljnfuws2ljnfuws2ljnfuws2ljnf".parse().unwrap(), certificate: certificate(at, life), challenge }
+    Enrolled {
+        device: "uws2ljnfuws2ljnfuws2ljnfuws2ljnf".parse().unwrap(),
+        certificate: certificate(at, life),
+        challenge,
+    }
 }
 
 /// The state of a device that has enrolled, with a challenge that is due a minute after boot.

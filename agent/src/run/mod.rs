@@ -130,7 +130,7 @@ impl Agent {
                 if self.machine.state().membership.is_some() {
                     return Ok(());
                 }
-                self.give_up(failure, &step.action, (limit, deadline), now)?;
+                Self::give_up(failure, &step.action, (limit, deadline), now)?;
             }
             tokio::select! {
                 biased;
@@ -230,7 +230,6 @@ impl Agent {
 
     /// An enrolment that somebody waits for does not go on for ever.
     fn give_up(
-        &self,
         failure: Option<Failure>,
         next: &Action,
         (limit, deadline): (Duration, Duration),

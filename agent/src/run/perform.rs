@@ -118,9 +118,9 @@ impl Shell {
     async fn complete(&self, state: &State, pending: &PendingEnrolment) -> Result<Event, Failure> {
         let (keys, engine) = (keys(state)?.clone(), engine(state)?);
         let client = Client::new(&engine.enrol_url, for_enrolment(&engine.trust_bundle_pem)?, self.request_limit)?;
-        let ek_public = PublicArea::from_tpmt(pending.ek_public.as_slice()).map_err(|error| local(&error.to_string()))?;
-        let (source, credential, secret) =
-            (pending.ek, pending.credential.clone(), pending.encrypted_secret.clone());
+        let ek_public =
+            PublicArea::from_tpmt(pending.ek_public.as_slice()).map_err(|error| local(&error.to_string()))?;
+        let (source, credential, secret) = (pending.ek, pending.credential.clone(), pending.encrypted_secret.clone());
         let (opened, request) = self
             .tpm
             .run(move |tpm| {
@@ -151,8 +151,7 @@ impl Shell {
         let binding = evidence_binding(nonce.as_slice(), &leaf_digest(chain)?, &sha256(payload.as_bytes()));
         let qualifying = *sha256(&binding).as_bytes();
         let quoted = self.tpm.run(move |tpm| quote(tpm, &keys, &selection, &qualifying)).await?;
-        let quote =
-            Quote { message: bytes(&quoted.message)?, signature: bytes(&quoted.signature)?, pcrs: quoted.pcrs };
+        let quote = Quote { message: bytes(&quoted.message)?, signature: bytes(&quoted.signature)?, pcrs: quoted.pcrs };
         Ok(client.attest(&Evidence { nonce, quote, payload }).await?)
     }
 
@@ -197,7 +196,11 @@ fn engine(state: &State) -> Result<&EngineAddress, Failure> {
 }
 
 fn membership(state: &State) -> Result<&DeviceCertificate, Failure> {
-    state.membership.as_ref().map(|membership| &membership.certificate).ok_or_else(|| local("the state has no certificate"))
+    state
+        .membership
+        .as_ref()
+        .map(|membership| &membership.certificate)
+        .ok_or_else(|| local("the state has no certificate"))
 }
 
 fn bytes<const MAX: usize>(bytes: &[u8]) -> Result<Bytes<MAX>, Failure> {

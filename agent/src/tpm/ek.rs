@@ -170,10 +170,7 @@ fn without_certificate(tpm: &Tpm, preference: EkPreference, stored: &[u32]) -> R
 }
 
 /// The first persistent key in the range of endorsement keys that is wanted.
-fn persistent(
-    tpm: &Tpm,
-    wanted: impl Fn(&PublicArea) -> bool,
-) -> Result<Option<(Loaded<'_>, PublicArea)>, TpmError> {
+fn persistent(tpm: &Tpm, wanted: impl Fn(&PublicArea) -> bool) -> Result<Option<(Loaded<'_>, PublicArea)>, TpmError> {
     const DOING: &str = "reading a persistent endorsement key";
     let handles = tpm.handles(FIRST_PERSISTENT)?;
     let in_range = |handle: &RawHandle| (FIRST_PERSISTENT..=LAST_PERSISTENT).contains(&u32::from(*handle));

@@ -31,11 +31,10 @@ fn sequence_len(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     match first {
-        // An empty SEQUENCE is no certificate: zeros after one must not be read as many of them.
-        0 => None,
         1..=0x7F => Some(2 + usize::from(first)),
         0x81 => Some(3 + usize::from(*rest.first()?)),
         0x82 => Some(4 + usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]))),
+        // None is so long; and an empty SEQUENCE is none: zeros after one must not be read as many of them.
         _ => None,
     }
 }

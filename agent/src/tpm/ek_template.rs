@@ -48,8 +48,7 @@ pub(super) struct Profile {
 
 impl EkTemplate {
     /// Every template, the most widely used first; last those whose credentials few engines can make.
-    pub(super) const ALL: [Self; 8] =
-        [Self::L1, Self::L2, Self::H3, Self::H2, Self::H1, Self::H4, Self::H6, Self::H7];
+    pub(super) const ALL: [Self; 8] = [Self::L1, Self::L2, Self::H3, Self::H2, Self::H1, Self::H4, Self::H6, Self::H7];
 
     pub(super) const fn profile(self) -> Profile {
         match self {

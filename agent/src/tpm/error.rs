@@ -48,7 +48,9 @@ pub enum TpmError {
         code: ResponseCode,
     },
     /// The TPM failed its self-test.
-    #[error("{doing}: the TPM is in failure mode ({code}); power the host off and on, and replace the TPM if it returns")]
+    #[error(
+        "{doing}: the TPM is in failure mode ({code}); power the host off and on, and replace the TPM if it returns"
+    )]
     FailureMode {
         /// What was asked.
         doing: &'static str,

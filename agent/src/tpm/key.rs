@@ -9,8 +9,8 @@ use tss_esapi::traits::{Marshall, UnMarshall};
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::limits;
 
-pub use super::srk::ParentName;
 use super::spki::PublicArea;
+pub use super::srk::ParentName;
 use super::srk::{persistent_parent, reopen, supports, transient_parent};
 use super::template::{
     ALG_ECDSA, ALG_RSASSA, ALG_SHA256, ATTESTATION_KEY, CURVE_P256, Cipher, Kind, SIGNING_KEY, Scheme, Template,
@@ -104,8 +104,7 @@ fn load_under<'t>(tpm: &'t Tpm, parent: &Loaded<'_>, blob: &KeyBlob) -> Result<L
     const DOING: &str = "loading a key";
     let public = Public::unmarshall(blob.public.as_slice()).map_err(|error| TpmError::of(DOING, error))?;
     let private = Private::try_from(blob.private.as_slice()).map_err(|error| TpmError::of(DOING, error))?;
-    let handle = tpm
-        .call_authorised(DOING, |context| context.load(parent.key(), private.clone(), public.clone()))?;
+    let handle = tpm.call_authorised(DOING, |context| context.load(parent.key(), private.clone(), public.clone()))?;
     Ok(tpm.guard(handle))
 }
 
@@ -145,9 +144,8 @@ fn create_both(
 }
 
 fn create(tpm: &Tpm, parent: &Loaded<'_>, doing: &'static str, template: &Public) -> Result<KeyBlob, TpmError> {
-    let made = tpm.call_authorised(doing, |context| {
-        context.create(parent.key(), template.clone(), None, None, None, None)
-    })?;
+    let made =
+        tpm.call_authorised(doing, |context| context.create(parent.key(), template.clone(), None, None, None, None))?;
     let public = made.out_public.marshall().map_err(|error| TpmError::of(doing, error))?;
     let too_long = |error: vouchsafe_wire::InvalidBase64| TpmError::unexpected(doing, error.to_string());
     Ok(KeyBlob {

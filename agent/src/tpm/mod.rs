@@ -114,8 +114,8 @@ impl Tpm {
         if let Some(error) = TpmError::of_device_file(&config.tcti) {
             return Err(error);
         }
-        let context = Context::new(config.tcti.configuration())
-            .map_err(|error| TpmError::unreachable(&config.tcti, error))?;
+        let context =
+            Context::new(config.tcti.configuration()).map_err(|error| TpmError::unreachable(&config.tcti, error))?;
         let tpm = Self { context: RefCell::new(context) };
         for (hierarchy, auth) in
             [(ObjectHandle::Owner, &config.owner_auth), (ObjectHandle::Endorsement, &config.endorsement_auth)]
@@ -193,8 +193,7 @@ impl Tpm {
     pub(crate) fn handles(&self, first: u32) -> Result<Vec<RawHandle>, TpmError> {
         const DOING: &str = "listing handles";
         const MAX_HANDLES: u32 = 254;
-        let answer =
-            self.call(DOING, |context| context.get_capability(CapabilityType::Handles, first, MAX_HANDLES))?;
+        let answer = self.call(DOING, |context| context.get_capability(CapabilityType::Handles, first, MAX_HANDLES))?;
         let CapabilityData::Handles(handles) = answer.0 else {
             return Err(TpmError::unexpected(DOING, "the TPM answered another capability"));
         };

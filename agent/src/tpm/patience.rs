@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::error::TpmError;
 
 /// How often a command is tried before its failure is reported.
-const MAX_ATTEMPTS: u32 = 12;
+const MAX_ATTEMPTS: u32 = 14;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Tries `command` until it says anything but "busy"; about six seconds at most.
+/// Tries `command` until it says anything but "busy"; about eight seconds at most.
 pub(super) fn patiently<T>(
     mut sleep: impl FnMut(Duration),
     mut command: impl FnMut() -> Result<T, TpmError>,

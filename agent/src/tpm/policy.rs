@@ -1,7 +1,7 @@
 //! The policies of endorsement keys (TCG EK Credential Profile 2.5, B.6), and how a session satisfies them.
 //!
-//! PolicyA asks for the endorsement hierarchy's password. PolicyB is "PolicyA or PolicyC", where PolicyC lets an NV index
-//! at 0x01C07F01 to 0x01C07F04 say what else will do. PolicyA alone satisfies both.
+//! Policy A asks for the endorsement hierarchy's password. Policy B is "A or C", where policy C lets an NV index at
+//! 0x01C07F01 to 0x01C07F04 say what else will do. A alone satisfies both.
 
 use aws_lc_rs::digest;
 use tss_esapi::constants::SessionType;
@@ -124,8 +124,7 @@ pub(super) fn endorsement_session<'t>(
         })?
         .ok_or_else(|| TpmError::unexpected(DOING, "no session was started"))?;
     let session = tpm.guard_session(session);
-    let policy_session =
-        PolicySession::try_from(session.session()).map_err(|error| TpmError::of(DOING, error))?;
+    let policy_session = PolicySession::try_from(session.session()).map_err(|error| TpmError::of(DOING, error))?;
     tpm.call_authorised(DOING, |context| {
         let (empty, no_hash, no_reference) = (Nonce::default(), Digest::default(), Nonce::default());
         context.policy_secret(policy_session, AuthHandle::Endorsement, empty, no_hash, no_reference, None)

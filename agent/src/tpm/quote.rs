@@ -35,12 +35,7 @@ const READING: &str = "reading PCRs";
 ///
 /// # Errors
 /// When a PCR of the selection does not exist, when the PCRs keep changing, when the TPM refuses, or cannot be asked.
-pub fn quote(
-    tpm: &Tpm,
-    keys: &DeviceKeys,
-    selection: &PcrSelection,
-    qualifying: &[u8],
-) -> Result<RawQuote, TpmError> {
+pub fn quote(tpm: &Tpm, keys: &DeviceKeys, selection: &PcrSelection, qualifying: &[u8]) -> Result<RawQuote, TpmError> {
     let ak = load(tpm, &keys.parent, &keys.ak)?;
     let qualifying = Data::try_from(qualifying.to_vec()).map_err(|error| TpmError::of(QUOTING, error))?;
     let wanted = list(selection)?;
@@ -134,9 +129,8 @@ fn selected(list: &PcrSelectionList, bank: HashAlgorithm) -> PcrSet {
         .iter()
         .filter(|selection| selection.hashing_algorithm() == in_the_stack(bank))
         .flat_map(|selection| {
-            PcrIndex::all().filter(|pcr| {
-                PcrSlot::try_from(1u32 << pcr.get()).is_ok_and(|slot| selection.is_selected(slot))
-            })
+            PcrIndex::all()
+                .filter(|pcr| PcrSlot::try_from(1u32 << pcr.get()).is_ok_and(|slot| selection.is_selected(slot)))
         })
         .collect()
 }

@@ -10,9 +10,7 @@ use tss_esapi::structures::{Public, PublicParameters};
 use vouchsafe_model::hash::to_hex;
 
 use super::spki::PublicArea;
-use super::template::{
-    ALG_SHA256, CURVE_P256, Cipher, Kind, STORAGE_KEY, Scheme, Template, zeroed_unique,
-};
+use super::template::{ALG_SHA256, CURVE_P256, Cipher, Kind, STORAGE_KEY, Scheme, Template, zeroed_unique};
 use super::{Loaded, Tpm, TpmError};
 
 /// Which storage root key is above a key, so that it can be found again.

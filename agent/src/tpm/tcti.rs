@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn says_which_options_there_are() {
         let error = "swtpm:path=/run/tpm.sock".parse::<Tcti>().unwrap_err();
-        let expected = "'swtpm:path=/run/tpm.sock' is no way to a TPM: 'path' is no option of it; there are host and port";
+        let expected =
+            "'swtpm:path=/run/tpm.sock' is no way to a TPM: 'path' is no option of it; there are host and port";
         assert_eq!(error.to_string(), expected);
     }
 }

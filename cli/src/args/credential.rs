@@ -30,7 +30,7 @@ pub(crate) enum CredentialCommand {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  A colleague, who runs this with a copy of your access:
+  Access for a colleague, to be handed over with care:
     vouchsafe credential issue --role operator --name alice --out ~/.vouchsafe
 
   An enforcement point that asks for decisions:

@@ -39,7 +39,13 @@ use crate::failure::Hint as _;
     VOUCHSAFE_SERVER_LOG__LEVEL=debug vouchsafe serve --dir ./engine")]
 pub(crate) struct ServeArgs {
     /// The server's folder, as `vouchsafe init` made it.
-    #[arg(long, env = "VOUCHSAFE_DIR", default_value = "/var/lib/vouchsafe", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "VOUCHSAFE_DIR",
+        hide_env_values = true,
+        default_value = "/var/lib/vouchsafe",
+        value_name = "DIR"
+    )]
     dir: PathBuf,
 }
 

@@ -149,7 +149,7 @@ fn defines_entry_point(engine: &mut Engine) -> bool {
 }
 
 /// Runs on a thread with a deep stack, and turns a panic into an error.
-fn apart<T: Send>(work: impl FnOnce() -> Result<T, CompileError> + Send) -> Result<T, CompileError> {
+pub(crate) fn apart<T: Send>(work: impl FnOnce() -> Result<T, CompileError> + Send) -> Result<T, CompileError> {
     let guarded = || panic::catch_unwind(AssertUnwindSafe(work));
     let outcome = thread::scope(|scope| {
         let thread = thread::Builder::new().name("policy-compiler".to_owned()).stack_size(COMPILER_STACK);
@@ -172,6 +172,7 @@ pub(crate) fn last_words(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vouchsafe_policies::limits;
 
     fn bundle(policy: &str, data: &str) -> Bundle {
         let files = [("policy.rego", policy), ("data.json", data)];
@@ -224,8 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_a_hundred_thousand_terms_is_refused_and_not_the_end() {
-        let sum = format!("{}\n", "1 + ".repeat(200)).repeat(500);
+    fn a_sum_of_half_a_million_terms_is_refused_and_not_the_end() {
+        // As many as a file has room for.
+        let line = format!("{}\n", "1+".repeat(510));
+        let sum = line.repeat(limits::FILE_BYTES / line.len() - 1);
         let error = refusal(&format!("package vouchsafe\n\ndecision := {sum} 1"));
         assert!(error.contains("nested deeper than"), "{error}");
     }

@@ -90,6 +90,11 @@ pub enum FastResult {
 /// When policies and tests cannot be compiled. A test that fails is no error.
 pub fn run(bundle: &Bundle, limits: EvaluationLimits) -> Result<TestReport, CompileError> {
     let copies = compile::compile(bundle, 0)?;
+    // The reference evaluator recurses over expressions and rules alike, so it gets a deep stack.
+    compile::apart(|| run_apart(bundle, copies.spare, limits))
+}
+
+fn run_apart(bundle: &Bundle, decides: Compiled, limits: EvaluationLimits) -> Result<TestReport, CompileError> {
     let mut engine = compile::parse_with_tests(bundle)?;
     let found = find(&mut engine);
     let probes = probes::find(&mut engine);
@@ -97,9 +102,9 @@ pub fn run(bundle: &Bundle, limits: EvaluationLimits) -> Result<TestReport, Comp
     engine.set_gather_prints(true);
     let limits = EvaluationLimits { time: TEST_LIMITS, ..limits };
 
-    let tests = found.into_iter().map(|test| test.run(&engine, &copies.spare, limits)).collect();
+    let tests = found.into_iter().map(|test| test.run(&engine, &decides, limits)).collect();
     let inputs = probes::inputs(&engine, &probes, limits);
-    let mut fast = FastEvaluator::new(copies.spare, limits);
+    let mut fast = FastEvaluator::new(decides, limits);
     let mut reference = ReferenceEvaluator::of_rule(engine, ENTRY_POINT, limits);
     let differences = probes::compare(&inputs, &mut fast, &mut reference);
     Ok(TestReport { tests, inputs_compared: inputs.len(), differences })

@@ -150,9 +150,9 @@ impl IntoProblem for RenewRejected {
 impl IntoProblem for OperateRejected {
     fn told(&self) -> Option<(u16, &'static str, &'static str)> {
         Some(match self {
-            Self::NotFound { .. } => (404, "not_found", "There is no such thing"),
-            Self::Exists { .. } => (409, "exists", "There is one already"),
-            Self::Field { .. } => (422, "field", "A field has a value that it may not have"),
+            Self::NotFound { .. } => (404, "request.not_found", "Not found"),
+            Self::Exists { .. } => (409, "request.exists", "The name is taken"),
+            Self::Field { .. } => (422, "request.field", "The request is not acceptable"),
             Self::NothingQuoted => (409, "image.nothing_quoted", "There is nothing to capture"),
             Self::ImageRetired { .. } => (409, "image.retired", "The image is retired"),
             Self::Csr(_) => (400, "credential.csr_refused", "The certificate request is refused"),
@@ -168,5 +168,7 @@ impl IntoProblem for OperateRejected {
 
 /// A query parameter that is not what it must be.
 pub(super) fn bad_query(parameter: &'static str, error: &dyn std::fmt::Display) -> HttpProblem {
-    Problem::new(400, "query", "A query parameter is malformed").with_detail(format!("{parameter}: {error}")).into()
+    Problem::new(400, "request.query", "A query parameter is malformed")
+        .with_detail(format!("{parameter}: {error}"))
+        .into()
 }

@@ -23,9 +23,8 @@ fn credential(ek: &EndorsementKey, keys: &DeviceKeys) -> Result<Credential> {
 /// Finds the endorsement key, makes keys, opens a credential; returns the key's certificate.
 fn activates(tpm: &SoftTpm, preference: EkPreference) -> Result<EndorsementKey> {
     let owner = owner(tpm)?;
-    let (ek, keys) = run(&owner, move |tpm| {
-        Ok((find_endorsement_key(tpm, preference)?, make_device_keys(tpm, AkAlgorithm::Ecc)?))
-    })?;
+    let (ek, keys) =
+        run(&owner, move |tpm| Ok((find_endorsement_key(tpm, preference)?, make_device_keys(tpm, AkAlgorithm::Ecc)?)))?;
     let Credential { id_object, encrypted_secret } = credential(&ek, &keys)?;
     let found = ek.clone();
     let opened = run(&owner, move |tpm| {
@@ -49,7 +48,10 @@ fn the_rsa_key_of_the_low_range_opens_credentials() -> Result<()> {
     let tpm = SoftTpm::start()?;
     let ek = activates(&tpm, EkPreference::Auto)?;
     let certificate = ek.certificate.as_ref().context("swtpm_setup stored a certificate")?;
-    ensure!(certified_pem(&tpm, certificate)?.trim() == ek.public.pem()?.trim(), "the certificate is about another key");
+    ensure!(
+        certified_pem(&tpm, certificate)?.trim() == ek.public.pem()?.trim(),
+        "the certificate is about another key"
+    );
     ensure!(ek.public.pem()?.len() > 400, "RSA comes first");
     Ok(())
 }
@@ -59,7 +61,10 @@ fn the_p384_key_of_the_high_range_opens_credentials() -> Result<()> {
     let tpm = SoftTpm::start()?;
     let ek = activates(&tpm, EkPreference::Ecc)?;
     let certificate = ek.certificate.as_ref().context("swtpm_setup stored a certificate")?;
-    ensure!(certified_pem(&tpm, certificate)?.trim() == ek.public.pem()?.trim(), "the certificate is about another key");
+    ensure!(
+        certified_pem(&tpm, certificate)?.trim() == ek.public.pem()?.trim(),
+        "the certificate is about another key"
+    );
     Ok(())
 }
 
@@ -186,11 +191,38 @@ fn store(tpm: &SoftTpm, index: &str, content: &[u8]) -> Result<()> {
 /// Stores a certificate for this key at 0x01C00002: made by openssl with a key of its own.
 fn self_signed(tpm: &SoftTpm, ek: &EndorsementKey) -> Result<()> {
     std::fs::write(tpm.directory().join("ek.pem"), ek.public.pem()?)?;
-    tpm.tool(&["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=maker"])?;
+    tpm.tool(&[
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-subj",
+        "/CN=maker",
+    ])?;
     tpm.tool(&["openssl", "req", "-new", "-key", "ca.key", "-out", "ek.csr", "-subj", "/CN=ek"])?;
     tpm.tool(&[
-        "openssl", "x509", "-req", "-in", "ek.csr", "-force_pubkey", "ek.pem", "-CA", "ca.pem", "-CAkey", "ca.key",
-        "-CAcreateserial", "-outform", "der", "-out", "ek.der",
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        "ek.csr",
+        "-force_pubkey",
+        "ek.pem",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-outform",
+        "der",
+        "-out",
+        "ek.der",
     ])?;
     let certificate = std::fs::read(tpm.directory().join("ek.der"))?;
     store(tpm, "0x1C00002", &certificate)

@@ -44,7 +44,8 @@ fn the_tls_key_signs_requests_and_handshakes() -> Result<()> {
     let (pem, for_signing) = (keys.tls.public_area()?.pem()?, keys.clone());
     let request = run(&owner, move |tpm| certificate_request(tpm, &keys))?;
     std::fs::write(tpm.directory().join("request.der"), request)?;
-    let verified = tpm.tool(&["openssl", "req", "-inform", "der", "-in", "request.der", "-noout", "-verify", "-pubkey"])?;
+    let verified =
+        tpm.tool(&["openssl", "req", "-inform", "der", "-in", "request.der", "-noout", "-verify", "-pubkey"])?;
     ensure!(verified.trim() == pem.trim(), "the request is for another key");
 
     std::fs::write(tpm.directory().join("message"), b"handshake")?;

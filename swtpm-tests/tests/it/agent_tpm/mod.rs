@@ -1,8 +1,10 @@
 //! The agent's hold on a TPM, on software TPMs and without any engine.
 
 mod endorsement;
+mod faulty;
 mod keys;
 mod quotes;
+mod trouble;
 
 use std::time::Duration;
 
