@@ -1,6 +1,6 @@
 //! What the whole system promises: decisions over HTTP against a route that answers a constant, on the same server with the
 //! same connections, and what an agent costs its host. One JSON line per figure.
-#![expect(missing_docs, clippy::print_stdout, reason = "a program whose output is its figures")]
+#![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -229,7 +229,7 @@ mod tests {
         // As many as a file has room for.
         let line = format!("{}\n", "1+".repeat(510));
         let sum = line.repeat(limits::FILE_BYTES / line.len() - 1);
-        let error = refusal(&format!("package vouchsafe\n\ndecision := {sum} 1"));
+        let error = refusal(&format!("package vouchsafe\n\ndecision := 1 +\n{sum} 1"));
         assert!(error.contains("nested deeper than"), "{error}");
     }
 

@@ -8,6 +8,7 @@ mod fast;
 mod pool;
 mod reference;
 mod serialize;
+mod shapes;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;

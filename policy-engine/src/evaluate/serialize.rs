@@ -7,12 +7,14 @@ use regorus::Value;
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 
+use super::shapes::{SerializeEntries, SerializeFields};
+
 /// Writes a value as `serde_json` would, as a document.
 pub(super) struct ValueSerializer;
 
 /// What JSON cannot hold.
 #[derive(Debug)]
-pub(super) struct Unserialisable(String);
+pub(super) struct Unserialisable(pub(super) String);
 
 impl fmt::Display for Unserialisable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,8 +38,8 @@ impl Serializer for ValueSerializer {
     type SerializeTupleStruct = SerializeItems;
     type SerializeTupleVariant = SerializeItems;
     type SerializeMap = SerializeEntries;
-    type SerializeStruct = SerializeEntries;
-    type SerializeStructVariant = SerializeEntries;
+    type SerializeStruct = SerializeFields;
+    type SerializeStructVariant = SerializeFields;
 
     fn serialize_bool(self, value: bool) -> Result<Value, Unserialisable> {
         Ok(Value::Bool(value))
@@ -158,28 +160,29 @@ impl Serializer for ValueSerializer {
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<SerializeEntries, Unserialisable> {
-        Ok(SerializeEntries { entries: BTreeMap::new(), key: None, variant: None })
+        Ok(SerializeEntries::default())
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<SerializeEntries, Unserialisable> {
-        self.serialize_map(None)
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<SerializeFields, Unserialisable> {
+        Ok(SerializeFields::begin(name, length, None))
     }
 
     fn serialize_struct_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         _: u32,
         variant: &'static str,
-        _: usize,
-    ) -> Result<SerializeEntries, Unserialisable> {
-        Ok(SerializeEntries { variant: Some(variant), ..self.serialize_map(None)? })
+        length: usize,
+    ) -> Result<SerializeFields, Unserialisable> {
+        Ok(SerializeFields::begin(name, length, Some(variant)))
     }
 }
 
 /// What a length that was merely announced may reserve.
 const MAX_RESERVED: usize = 1024;
 
-fn tagged(variant: &'static str, value: Value) -> Value {
+/// A value under the name of its variant.
+pub(super) fn tagged(variant: &'static str, value: Value) -> Value {
     Value::from(BTreeMap::from([(Value::from(variant), value)]))
 }
 
@@ -200,28 +203,6 @@ impl SerializeItems {
         match self.variant {
             Some(variant) => tagged(variant, array),
             None => array,
-        }
-    }
-}
-
-/// An object in the making.
-pub(super) struct SerializeEntries {
-    entries: BTreeMap<Value, Value>,
-    key: Option<Value>,
-    variant: Option<&'static str>,
-}
-
-impl SerializeEntries {
-    fn insert<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Unserialisable> {
-        self.entries.insert(Value::from(key), value.serialize(ValueSerializer)?);
-        Ok(())
-    }
-
-    fn finish(self) -> Value {
-        let object = Value::from(self.entries);
-        match self.variant {
-            Some(variant) => tagged(variant, object),
-            None => object,
         }
     }
 }
@@ -250,50 +231,3 @@ items!(
     SerializeTupleStruct::serialize_field,
     SerializeTupleVariant::serialize_field
 );
-
-/// Declares the traits that differ in nothing but their names.
-macro_rules! fields {
-    ($($trait:ident),+) => {$(
-        impl ser::$trait for SerializeEntries {
-            type Ok = Value;
-            type Error = Unserialisable;
-
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                key: &'static str,
-                value: &T,
-            ) -> Result<(), Unserialisable> {
-                self.insert(key, value)
-            }
-
-            fn end(self) -> Result<Value, Unserialisable> {
-                Ok(self.finish())
-            }
-        }
-    )+};
-}
-
-fields!(SerializeStruct, SerializeStructVariant);
-
-impl ser::SerializeMap for SerializeEntries {
-    type Ok = Value;
-    type Error = Unserialisable;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unserialisable> {
-        match key.serialize(ValueSerializer)? {
-            text @ Value::String(_) => self.key = Some(text),
-            _ => return Err(Unserialisable("a key that is no text".to_owned())),
-        }
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserialisable> {
-        let key = self.key.take().ok_or_else(|| Unserialisable("a value without a key".to_owned()))?;
-        self.entries.insert(key, value.serialize(ValueSerializer)?);
-        Ok(())
-    }
-
-    fn end(self) -> Result<Value, Unserialisable> {
-        Ok(self.finish())
-    }
-}

@@ -65,7 +65,7 @@ fn an_agent_that_is_killed_goes_on_as_the_same_device() -> Result<()> {
 
 #[test]
 fn a_tpm_reset_is_noticed_and_survived() -> Result<()> {
-    let mut world = World::enrolled(&[])?;
+    let world = World::enrolled(&[])?;
     let last = world.attestation()?;
     world.tpm.reset().context("resetting the TPM")?;
     world.until_newer_than(&last)?;

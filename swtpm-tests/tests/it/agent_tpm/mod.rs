@@ -3,6 +3,7 @@
 mod endorsement;
 mod faulty;
 mod keys;
+mod program;
 mod quotes;
 mod trouble;
 

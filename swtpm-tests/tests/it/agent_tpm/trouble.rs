@@ -1,16 +1,17 @@
 //! A TPM that is busy, locked, reset, gone or full.
 
 use anyhow::{Context as _, Result, ensure};
-use vouchsafe_agent::tpm::EkPreference;
 use vouchsafe_agent::tpm::{
-    AkAlgorithm, DeviceKeys, RawQuote, TpmError, TpmHandle, find_endorsement_key, make_device_keys, quote,
+    AkAlgorithm, DeviceKeys, EkPreference, HierarchyAuth, RawQuote, TpmConfig, TpmError, TpmHandle,
+    find_endorsement_key, make_device_keys, quote,
 };
-use vouchsafe_model::PcrSelection;
+use vouchsafe_model::{HashAlgorithm, PcrIndex, PcrSelection};
 use vouchsafe_swtpm_tests::soft_tpm::{Model, SoftTpm};
 
 use super::faulty::{Fault, FaultyTpm, TPM_CC_CREATE_PRIMARY, TPM_CC_FLUSH_CONTEXT, TPM_CC_LOAD, TPM_CC_QUOTE};
 use super::{LIMIT, ensure_nothing_left, owner, run};
 
+const TPM_CC_NV_READ: u32 = 0x14E;
 const TPM_RC_INITIALIZE: u32 = 0x100;
 const TPM_RC_FAILURE: u32 = 0x101;
 const TPM_RC_OBJECT_MEMORY: u32 = 0x902;
@@ -22,13 +23,8 @@ const TPM_RC_LOCKOUT: u32 = 0x921;
 const TPM_RC_RETRY: u32 = 0x922;
 
 fn quotes(owner: &TpmHandle, keys: &DeviceKeys) -> Result<RawQuote, TpmError> {
-    let (keys, selection) = (
-        keys.clone(),
-        PcrSelection {
-            bank: vouchsafe_model::HashAlgorithm::Sha256,
-            pcrs: [0, 7].into_iter().filter_map(vouchsafe_model::PcrIndex::new).collect(),
-        },
-    );
+    let pcrs = [0, 7].into_iter().filter_map(PcrIndex::new).collect();
+    let (keys, selection) = (keys.clone(), PcrSelection { bank: HashAlgorithm::Sha256, pcrs });
     owner.run_blocking(LIMIT, move |tpm| quote(tpm, &keys, &selection, b"nonce"))
 }
 
@@ -100,7 +96,6 @@ fn our_own_keys_work_while_the_tpm_is_locked() -> Result<()> {
 #[test]
 fn a_certificate_that_lockout_protects_is_reported_with_what_to_do() -> Result<()> {
     let (_tpm, faulty, owner, _) = troubled()?;
-    const TPM_CC_NV_READ: u32 = 0x14E;
     faulty.misbehave(|command| (command == TPM_CC_NV_READ).then_some(Fault::Answer(TPM_RC_LOCKOUT)));
     let error = owner.run_blocking(LIMIT, |tpm| find_endorsement_key(tpm, EkPreference::Auto)).err();
     let error = error.context("it read the certificate")?;
@@ -221,7 +216,6 @@ fn a_tpm_that_is_gone_is_reported_and_taken_up_again_when_it_is_back() -> Result
 
 #[test]
 fn hierarchies_with_passwords_are_used_by_those_who_know_them() -> Result<()> {
-    use vouchsafe_agent::tpm::{HierarchyAuth, TpmConfig};
     let tpm = SoftTpm::start_model(Model { certificates: false, ..Model::default() })?;
     tpm.tool(&["tpm2_changeauth", "-c", "o", "owner"])?;
     tpm.tool(&["tpm2_changeauth", "-c", "e", "endorsement"])?;
