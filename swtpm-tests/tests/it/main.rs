@@ -3,6 +3,5 @@
 
 mod agent_tpm;
 mod demo;
-mod independent;
 mod resilience;
 mod story;
