@@ -95,9 +95,7 @@ impl Agent {
     /// When the system has no timer or randomness to give.
     pub fn new(parts: Parts, directory: StateDirectory, mut state: State) -> Result<Self, RunError> {
         let Parts { tpm, ak, ek, join, request_limit } = parts;
-        if let Some(join) = &join {
-            adopt(&mut state, join);
-        }
+        let join = join.filter(|join| adopt(&mut state, join));
         let machine = Machine::new(state, join.is_some(), clock::now(), entropy()?);
         let shell = Arc::new(Shell::new(tpm, (ak, ek), join.map(|join| join.token), request_limit));
         let alarm = Alarm::new().map_err(RunError::System)?;
@@ -155,6 +153,12 @@ impl Agent {
             Action::Stop(stop) => Err(stop.into()),
             Action::SleepUntil(boot) => {
                 self.alarm.sleep_until(boot).await.map_err(RunError::System)?;
+                Ok(Performed { event: Event::Tick, appraised: None })
+            }
+            // Nothing is ever out here: every request is waited for below. Were it otherwise, it must not spin.
+            Action::Await => {
+                let later = clock::now().boot + Duration::from_secs(1);
+                self.alarm.sleep_until(later).await.map_err(RunError::System)?;
                 Ok(Performed { event: Event::Tick, appraised: None })
             }
             action => {
@@ -250,14 +254,20 @@ impl Agent {
 }
 
 /// Takes an engine from a join file, unless the device is a member of one. An enrolment that began elsewhere is dropped.
-fn adopt(state: &mut State, join: &JoinFile) {
-    if state.membership.is_some() {
-        return;
-    }
+/// Whether the file is of any use: the token of one engine is nothing to tell another.
+fn adopt(state: &mut State, join: &JoinFile) -> bool {
     let engine = EngineAddress::from(join);
+    if state.membership.is_some() {
+        let same = state.engine.as_ref().is_some_and(|known| known.enrol_url == engine.enrol_url);
+        if !same {
+            tracing::warn!(join.url = %engine.enrol_url, "already enrolled with another engine; the join file is not used");
+        }
+        return same;
+    }
     if state.engine.as_ref() != Some(&engine) {
         (state.engine, state.pending) = (Some(engine), None);
     }
+    true
 }
 
 fn entropy() -> Result<u64, RunError> {
@@ -280,5 +290,38 @@ impl<T> Future for AbortOnDrop<T> {
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::testing;
+
+    fn join(enrol_url: &str) -> JoinFile {
+        let join = serde_json::json!({
+            "enrol_url": enrol_url, "attest_url": "https://engine:8443", "trust_bundle_pem": "roots",
+            "token": "vs1-abcdefghijklmnop", "expires_at": "2030-01-01T00:00:00Z",
+        });
+        serde_json::from_value(join).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_told_to_no_engine_but_its_own() {
+        let mut member = testing::member();
+        assert!(adopt(&mut member, &join("https://engine:8441")), "it may serve to enrol there again");
+        assert!(!adopt(&mut member, &join("https://other:8441")));
+        assert_eq!(member, testing::member());
+    }
+
+    #[test]
+    fn an_enrolment_that_began_elsewhere_is_dropped() {
+        let begun = State { membership: None, pending: Some(testing::pending()), ..testing::member() };
+        let mut same = begun.clone();
+        assert!(adopt(&mut same, &join("https://engine:8441")));
+        assert_eq!(same, begun);
+        let mut other = begun;
+        assert!(adopt(&mut other, &join("https://other:8441")));
+        assert!(other.pending.is_none() && other.engine.is_some_and(|engine| engine.enrol_url == "https://other:8441"));
     }
 }

@@ -1,5 +1,6 @@
 //! What comes of a request, and what it tells the machine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -7,9 +8,12 @@ use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::post;
+use rustls::sign::{Signer, SigningKey};
+use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 use vouchsafe_agent::client::{Client, MAX_ANSWER, RequestError};
 use vouchsafe_agent::machine::{Failure, FailureKind};
-use vouchsafe_agent::tls::for_enrolment;
+use vouchsafe_agent::tls::{for_device, for_enrolment};
+use vouchsafe_agent::tpm::TpmError;
 use vouchsafe_wire::v1::problem::Problem;
 
 use crate::server::{Authority, LIMIT};
@@ -143,6 +147,40 @@ async fn a_certificate_that_the_server_does_not_take_is_told_apart() {
         let failure = failure(refused.challenge().await.unwrap_err());
         assert_eq!(failure.kind, FailureKind::CertificateRefused, "{}", failure.text);
     }
+}
+
+/// A key whose TPM has no time.
+#[derive(Clone, Debug)]
+struct Unsigned;
+
+impl SigningKey for Unsigned {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
+    }
+}
+
+impl Signer for Unsigned {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        Err(rustls::Error::Other(OtherError(Arc::new(TpmError::Timeout { limit_secs: 20 }))))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256
+    }
+}
+
+#[tokio::test]
+async fn a_tpm_that_does_not_sign_the_handshake_is_what_is_reported() {
+    let (engine, devices) = (Authority::new(), Authority::new());
+    let server = engine.serve(challenges(), Some(&devices)).await;
+    let tls = for_device(&server.trust_bundle_pem, &devices.identity().chain_pem, Arc::new(Unsigned)).unwrap();
+    let client = Client::new(&format!("https://{}", server.address), tls, LIMIT).unwrap();
+    let failure = failure(client.challenge().await.unwrap_err());
+    assert_eq!((failure.kind, failure.text.as_str()), (FailureKind::Tpm, "the TPM did not answer within 20 s"));
 }
 
 #[tokio::test]
