@@ -13,7 +13,7 @@ use vouchsafe_model::{
 };
 use vouchsafe_policies::default_bundle;
 use vouchsafe_policy_engine::evaluate::Document;
-use vouchsafe_policy_engine::input::assemble;
+use vouchsafe_policy_engine::input::{InputUse, assemble};
 use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, Question, RecordTable};
 use vouchsafe_wire::v1::agent::{Application, Network, Request, User};
 use vouchsafe_wire::v1::decide::AskDecision;
@@ -95,10 +95,18 @@ fn decisions(criterion: &mut Criterion) {
 
 fn parts(criterion: &mut Criterion) {
     let (record, question) = (record(1), question(1, true));
-    let input = assemble(&question, Some(&record), NOW).input;
     let mut group = criterion.benchmark_group("part");
-    group.bench_function("assemble", |bencher| bencher.iter(|| assemble(&question, Some(black_box(&record)), NOW)));
-    group.bench_function("document", |bencher| bencher.iter(|| Document::of(black_box(&input))));
+    let all = InputUse::ALL;
+    let default = InputUse { factors: false, claims: false, user: false };
+    for (name, uses) in [("all", all), ("default", default)] {
+        let input = assemble(&question, Some(&record), NOW, uses).input;
+        group.bench_function(BenchmarkId::new("assemble", name), |bencher| {
+            bencher.iter(|| assemble(&question, Some(black_box(&record)), NOW, uses));
+        });
+        group.bench_function(BenchmarkId::new("document", name), |bencher| {
+            bencher.iter(|| Document::of(black_box(&input)));
+        });
+    }
     group.finish();
 }
 

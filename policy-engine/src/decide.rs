@@ -108,7 +108,7 @@ impl PolicyEngine {
             return (Ruling::deny_because(NOT_READY, not_ready), None);
         }
         let record = question.ask().device.and_then(|id| self.records.get(&id));
-        let assembled = assemble(question, record.as_deref(), now);
+        let assembled = assemble(question, record.as_deref(), now, active.pool.uses());
         let outcome = active.pool.evaluate(&Document::of(&assembled.input));
         (ruling::read(outcome), assembled.score)
     }

@@ -4,13 +4,15 @@
 //! builtin cannot be interrupted while it allocates. So a policy is refused when a rule can reach itself, when rules call
 //! rules too deep, when expressions nest too deep, and when a builtin is asked for more than can be seen to be little.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use regorus::unstable::{Expr, Module, Ref, Span};
 
 use super::graph::RuleGraph;
-use super::names::Names;
+use super::names::{Names, RulePath};
 use super::scan::{self, Call};
+use crate::input::InputUse;
 
 /// The longest chain of rules of which each needs the next.
 pub(super) const MAX_RULE_DEPTH: usize = 32;
@@ -87,9 +89,10 @@ pub enum GateError {
     },
 }
 
-/// Inspects parsed policies.
-pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<(), GateError> {
+/// Inspects parsed policies, and tells what of the input they may look at.
+pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<InputUse, GateError> {
     let names = Names::of(modules);
+    let mut inputs = BTreeSet::new();
     let mut graph = RuleGraph::default();
     for module in modules {
         let scope = names.scope(module);
@@ -100,9 +103,24 @@ pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<(), GateError> {
             }
             let needs = uses.references.iter().flat_map(|prefix| names.related(prefix));
             graph.add(scope.rule_path(rule), &Location::of(rule.span()), needs);
+            inputs.extend(uses.inputs);
         }
     }
-    graph.check()
+    graph.check()?;
+    Ok(input_use(&inputs))
+}
+
+/// A policy may look at a part when it names something in it, the part itself, or something that it is in.
+fn input_use(inputs: &BTreeSet<RulePath>) -> InputUse {
+    let is_used = |part: &[&str]| {
+        let related = |path: &RulePath| path.iter().zip(part).all(|(step, other)| step == other);
+        inputs.iter().any(related)
+    };
+    InputUse {
+        factors: is_used(&["device", "factors"]),
+        claims: is_used(&["device", "claims"]),
+        user: is_used(&["user"]),
+    }
 }
 
 /// Refuses calls whose cost grows with a number that is not written in the policy.
@@ -147,7 +165,7 @@ mod tests {
     use super::*;
     use regorus::Engine;
 
-    fn inspected(policies: &[&str]) -> Result<(), GateError> {
+    fn inspected(policies: &[&str]) -> Result<InputUse, GateError> {
         let mut engine = Engine::new();
         for (number, policy) in policies.iter().enumerate() {
             engine.add_policy(format!("{number}.rego"), (*policy).to_owned()).unwrap();
@@ -235,7 +253,7 @@ mod tests {
             "x if y\nz if y\ny if input.y",
             "f(n) := g(n)\ng(n) := n + 1",
         ] {
-            assert_eq!(inspected(&[&format!("package p\n\n{policy}")]), Ok(()), "{policy}");
+            assert!(inspected(&[&format!("package p\n\n{policy}")]).is_ok(), "{policy}");
         }
     }
 
@@ -245,7 +263,7 @@ mod tests {
             let rules: Vec<_> = (1..length).map(|n| format!("r{n} := r{}", n + 1)).collect();
             format!("package p\n\n{}\nr{length} := 1", rules.join("\n"))
         };
-        assert_eq!(inspected(&[&chain(MAX_RULE_DEPTH)]), Ok(()));
+        assert!(inspected(&[&chain(MAX_RULE_DEPTH)]).is_ok());
         let error = inspected(&[&chain(MAX_RULE_DEPTH + 1)]).unwrap_err();
         assert_eq!(error.to_string(), "0.rego:3:1: data.p.r1 needs a chain of more than 32 rules");
     }
@@ -253,7 +271,7 @@ mod tests {
     #[test]
     fn one_term_more_than_the_deepest_expression_is_refused() {
         let sum = |terms: usize| format!("package p\n\nx := {}", vec!["1"; terms].join(" + "));
-        assert_eq!(inspected(&[&sum(MAX_EXPRESSION_DEPTH)]), Ok(()));
+        assert!(inspected(&[&sum(MAX_EXPRESSION_DEPTH)]).is_ok());
         assert!(matches!(inspected(&[&sum(MAX_EXPRESSION_DEPTH + 1)]), Err(GateError::ExpressionsTooDeep { .. })));
     }
 
@@ -266,7 +284,7 @@ mod tests {
             "bits.lsh(1, 1024)",
             "net.cidr_contains(\"10.0.0.0/8\", input.ip)",
         ] {
-            assert_eq!(inspected(&[&format!("package p\n\nx := {call}")]), Ok(()), "{call}");
+            assert!(inspected(&[&format!("package p\n\nx := {call}")]).is_ok(), "{call}");
         }
         for call in [
             "numbers.range(1, 10001)",
@@ -281,6 +299,31 @@ mod tests {
         ] {
             let error = inspected(&[&format!("package p\n\nx := {call}")]);
             assert!(matches!(error, Err(GateError::Unbounded { .. })), "{call}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_policy_cannot_look_at_is_known() {
+        let nothing = InputUse { factors: false, claims: false, user: false };
+        for (policy, expected) in [
+            ("x := input.device.score", nothing),
+            ("x := input.now", nothing),
+            ("x := input.device.factors", InputUse { factors: true, ..nothing }),
+            ("x := input.device.factors[0].value", InputUse { factors: true, ..nothing }),
+            ("x := input[\"device\"].claims.os", InputUse { claims: true, ..nothing }),
+            ("x if \"ops\" in input.user.roles", InputUse { user: true, ..nothing }),
+            ("import input.user\n\nx := user.id", InputUse { user: true, ..nothing }),
+            ("import input.device as d\n\nx := d.factors", InputUse { factors: true, ..nothing }),
+            ("import input.device as d\n\nx := d.score", nothing),
+            ("x := y.claims if y := input.device", InputUse { factors: true, claims: true, user: false }),
+            ("x := object.get(input.device, \"claims\", null)", InputUse { factors: true, claims: true, user: false }),
+            ("x := input.device[y] if y := \"claims\"", InputUse { factors: true, claims: true, user: false }),
+            ("f(i) := i.user\n\nx := f(input)", InputUse::ALL),
+            ("x := input[y] if y := \"user\"", InputUse::ALL),
+            ("x := [y | walk(input, y)]", InputUse::ALL),
+            ("x := {y | some y, _ in input}", InputUse::ALL),
+        ] {
+            assert_eq!(inspected(&[&format!("package p\n\n{policy}")]), Ok(expected), "{policy}");
         }
     }
 }

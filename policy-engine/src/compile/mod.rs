@@ -25,6 +25,7 @@ pub(crate) use names::Names;
 pub use gate::{GateError, Location};
 
 use crate::evaluate::Document;
+use crate::input::InputUse;
 
 /// The stack on which policies are parsed and compiled, in bytes. A file of the greatest size, one sum from end to end,
 /// nests half a million expressions before the gate can refuse it; only what is used is ever committed.
@@ -77,6 +78,12 @@ pub(crate) struct Compiled {
     pub(crate) data: Value,
 }
 
+/// Parsed policies, found harmless.
+pub(crate) struct Parsed {
+    pub(crate) engine: Engine,
+    pub(crate) uses: InputUse,
+}
+
 /// One policy, compiled over and over for evaluators that share nothing: shared reference counts cost a third of the
 /// throughput of two threads.
 pub(crate) struct Copies {
@@ -84,25 +91,27 @@ pub(crate) struct Copies {
     pub(crate) spare: Compiled,
     /// One for each thread.
     pub(crate) own: Vec<Compiled>,
+    /// What of the input the policy may look at.
+    pub(crate) uses: InputUse,
 }
 
 /// Compiles the bundle for so many threads.
 pub(crate) fn compile(bundle: &Bundle, threads: usize) -> Result<Copies, CompileError> {
     apart(|| {
-        let spare = compile_one(bundle)?;
-        let own = (0..threads).map(|_| compile_one(bundle)).collect::<Result<_, _>>()?;
-        Ok(Copies { spare, own })
+        let (spare, uses) = compile_one(bundle)?;
+        let own = (0..threads).map(|_| compile_one(bundle).map(|(own, _)| own)).collect::<Result<_, _>>()?;
+        Ok(Copies { spare, own, uses })
     })
 }
 
 /// Parses policies and tests together, for the reference evaluator.
 pub(crate) fn parse_with_tests(bundle: &Bundle) -> Result<Engine, CompileError> {
-    apart(|| parse(bundle.policies().iter().chain(bundle.tests())))
+    apart(|| parse(bundle.policies().iter().chain(bundle.tests()))).map(|parsed| parsed.engine)
 }
 
 /// Parses the policies alone, for the reference evaluator.
 pub(crate) fn parse_policies(bundle: &Bundle) -> Result<Engine, CompileError> {
-    apart(|| parse(bundle.policies()))
+    apart(|| parse(bundle.policies())).map(|parsed| parsed.engine)
 }
 
 /// Compiles one rule of parsed policies to bytecode.
@@ -112,8 +121,8 @@ pub(crate) fn compile_rule(engine: &mut Engine, rule: &str) -> Result<Arc<Progra
     Compiler::compile_from_policy(&policy, &[rule]).map_err(|error| compile_error(error.to_string()))
 }
 
-fn compile_one(bundle: &Bundle) -> Result<Compiled, CompileError> {
-    let mut engine = parse(bundle.policies())?;
+fn compile_one(bundle: &Bundle) -> Result<(Compiled, InputUse), CompileError> {
+    let Parsed { mut engine, uses } = parse(bundle.policies())?;
     if !defines_entry_point(&mut engine) {
         return Err(CompileError::NoEntryPoint);
     }
@@ -122,7 +131,7 @@ fn compile_one(bundle: &Bundle) -> Result<Compiled, CompileError> {
     let mut machine = RegoVM::new();
     machine.load_program(program.clone());
     machine.set_data(data.clone()).map_err(|error| CompileError::Data { message: error.to_string() })?;
-    Ok(Compiled { program, data })
+    Ok((Compiled { program, data }, uses))
 }
 
 /// The bundle's data as a document of its own.
@@ -130,7 +139,7 @@ pub(crate) fn data_of(bundle: &Bundle) -> Value {
     Document::of(bundle.data()).into_value()
 }
 
-fn parse<'a>(files: impl IntoIterator<Item = &'a SourceFile>) -> Result<Engine, CompileError> {
+fn parse<'a>(files: impl IntoIterator<Item = &'a SourceFile>) -> Result<Parsed, CompileError> {
     let mut engine = Engine::new();
     // As OPA has it: a builtin that fails is undefined, and so denies.
     engine.set_strict_builtin_errors(false);
@@ -139,8 +148,8 @@ fn parse<'a>(files: impl IntoIterator<Item = &'a SourceFile>) -> Result<Engine, 
             .add_policy(file.path().to_owned(), file.text().to_owned())
             .map_err(|error| CompileError::Parse { path: file.path().to_owned(), message: error.to_string() })?;
     }
-    gate::inspect(engine.get_modules())?;
-    Ok(engine)
+    let uses = gate::inspect(engine.get_modules())?;
+    Ok(Parsed { engine, uses })
 }
 
 fn defines_entry_point(engine: &mut Engine) -> bool {

@@ -16,7 +16,7 @@ pub(crate) struct Names {
 pub(crate) struct Scope<'a> {
     names: &'a Names,
     package: RulePath,
-    /// Names that stand for a place below `data`.
+    /// Names that stand for a place, which begins with `data` or `input`.
     imports: BTreeMap<String, RulePath>,
 }
 
@@ -37,9 +37,8 @@ impl Names {
     pub(crate) fn scope(&self, module: &Module) -> Scope<'_> {
         let imports = module.imports.iter().filter_map(|import| {
             let path = static_path(&import.refr);
-            let (root, below) = path.split_first()?;
             let name = import.r#as.as_ref().map(|alias| alias.text().to_owned()).or_else(|| path.last().cloned())?;
-            (root == "data").then(|| (name, below.to_vec()))
+            matches!(path.first()?.as_str(), "data" | "input").then_some((name, path))
         });
         Scope { names: self, package: static_path(&module.package.refr), imports: imports.collect() }
     }
@@ -70,19 +69,29 @@ impl Scope<'_> {
     /// A variable with the name of a rule counts as the rule, for whether it is one depends on how the evaluator orders
     /// the statements.
     pub(crate) fn places(&self, steps: &[String]) -> Vec<RulePath> {
-        let Some((first, rest)) = steps.split_first() else { return Vec::new() };
         let mut places = Vec::new();
-        if first == "data" {
-            places.push(rest.to_vec());
+        if steps.is_empty() {
+            return places;
         }
-        if let Some(imported) = self.imports.get(first) {
-            places.push([imported.as_slice(), rest].concat());
-        }
+        places.extend(self.below("data", steps));
         let own = [self.package.as_slice(), steps].concat();
         if self.names.related(own.get(..=self.package.len()).unwrap_or_default()).next().is_some() {
             places.push(own);
         }
         places
+    }
+
+    /// The places below `input` that a reference may mean.
+    pub(crate) fn inputs(&self, steps: &[String]) -> Vec<RulePath> {
+        self.below("input", steps)
+    }
+
+    /// The places below a root document that a reference may mean, by its own name or an imported one.
+    fn below(&self, root: &str, steps: &[String]) -> Vec<RulePath> {
+        let Some((first, rest)) = steps.split_first() else { return Vec::new() };
+        let imported = self.imports.get(first).filter(|path| path.first().is_some_and(|step| step == root));
+        let imported = imported.and_then(|path| path.get(1..)).map(|path| [path, rest].concat());
+        imported.into_iter().chain((first == root).then(|| rest.to_vec())).collect()
     }
 }
 

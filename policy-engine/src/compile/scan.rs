@@ -13,6 +13,8 @@ use super::names::{RulePath, Scope, static_path};
 pub(crate) struct Uses<'a> {
     /// Places below `data` that it may look at.
     pub(crate) references: BTreeSet<RulePath>,
+    /// Places below `input` that it may look at.
+    pub(crate) inputs: BTreeSet<RulePath>,
     /// What it calls: builtins, and functions of the policies' own.
     pub(crate) calls: Vec<Call<'a>>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Call<'a> {
 pub(crate) fn scan<'a>(rule: &'a Rule, scope: &Scope<'_>) -> Result<Uses<'a>, GateError> {
     let mut scan = Scan { pending: Vec::new(), parameters: BTreeSet::new() };
     scan.rule(rule);
-    let mut uses = Uses { references: BTreeSet::new(), calls: Vec::new() };
+    let mut uses = Uses { references: BTreeSet::new(), inputs: BTreeSet::new(), calls: Vec::new() };
     while let Some((expression, depth)) = scan.pending.pop() {
         if depth > MAX_EXPRESSION_DEPTH {
             return Err(GateError::ExpressionsTooDeep { location: Location::of(expression.span()) });
@@ -160,6 +162,7 @@ impl<'a> Scan<'a> {
         let steps = static_path(reference);
         if !steps.first().is_some_and(|first| self.parameters.contains(first.as_str())) {
             uses.references.extend(scope.places(&steps));
+            uses.inputs.extend(scope.inputs(&steps));
         }
     }
 

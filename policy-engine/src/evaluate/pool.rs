@@ -6,6 +6,7 @@ use vouchsafe_policies::Bundle;
 
 use super::{Document, Evaluate, EvaluationError, EvaluationLimits, FastEvaluator};
 use crate::compile::{self, CompileError};
+use crate::input::InputUse;
 
 /// Evaluators of one policy. Each is used by one thread at a time and shares nothing with the others, as long as no more
 /// threads decide at once than there are evaluators.
@@ -14,6 +15,7 @@ pub(crate) struct Pool {
     /// Never used itself; what more threads than expected get is made after it.
     spare: FastEvaluator,
     size: usize,
+    uses: InputUse,
 }
 
 impl Pool {
@@ -22,7 +24,12 @@ impl Pool {
         let compiled = compile::compile(bundle, threads)?;
         let evaluator = |compiled| FastEvaluator::new(compiled, limits);
         let idle: Vec<_> = compiled.own.into_iter().map(evaluator).collect();
-        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare: evaluator(compiled.spare) })
+        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare: evaluator(compiled.spare), uses: compiled.uses })
+    }
+
+    /// What of the input its policy may look at.
+    pub(crate) fn uses(&self) -> InputUse {
+        self.uses
     }
 
     pub(crate) fn evaluate(&self, input: &Document) -> Result<Document, EvaluationError> {

@@ -13,13 +13,13 @@ use vouchsafe_model::{
     DeviceId, DeviceState, EndorsementGrade, FindingCode, HostFacts, Outcome, Sha256Digest, Timestamp, TrustScore,
 };
 use vouchsafe_policies::default_bundle;
-use vouchsafe_policy_engine::evaluate::{
-    Document, Evaluate, EvaluationError, EvaluationLimits, FastEvaluator, ReferenceEvaluator,
-};
+use vouchsafe_policy_engine::evaluate::{Document, Evaluate, EvaluationError, FastEvaluator, ReferenceEvaluator};
 use vouchsafe_policy_engine::ruling;
 use vouchsafe_wire::v1::agent::{
     Application, DeviceFacts, FindingFacts, Network, PolicyInput, Request, User, VerdictFacts,
 };
+
+use crate::fixtures::limits;
 
 struct Both {
     fast: FastEvaluator,
@@ -27,12 +27,10 @@ struct Both {
 }
 
 static DEFAULT: LazyLock<Mutex<Both>> = LazyLock::new(|| {
-    // The limits of a decision, but for the time: other tests use the processor too.
-    let limits = EvaluationLimits { time: std::time::Duration::from_secs(30), ..EvaluationLimits::default() };
     let bundle = default_bundle().unwrap();
     Mutex::new(Both {
-        fast: FastEvaluator::compile(&bundle, limits).unwrap(),
-        reference: ReferenceEvaluator::new(&bundle, limits).unwrap(),
+        fast: FastEvaluator::compile(&bundle, limits()).unwrap(),
+        reference: ReferenceEvaluator::new(&bundle, limits()).unwrap(),
     })
 });
 

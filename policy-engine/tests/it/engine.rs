@@ -7,13 +7,12 @@ use std::time::Duration;
 use vouchsafe_model::trust::Veto;
 use vouchsafe_model::{DeviceState, EndorsementGrade, Finding, FindingCode, Outcome};
 use vouchsafe_policies::default_bundle;
-use vouchsafe_policy_engine::evaluate::EvaluationLimits;
 use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, Question, RecordTable};
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
 use crate::fixtures::{
     ALLOW_ALL, NOW, ceiling, changed_pcr, curve, decide, decide_at, default_engine, device, engine_with, good_ask,
-    good_record, in_short, policy, verdict,
+    good_record, in_short, limits, policy, verdict,
 };
 
 const ALLOWED: (Outcome, Vec<&str>) = (Outcome::Allow, Vec::new());
@@ -109,6 +108,44 @@ fn evidence_grows_old_and_scores_fall_while_nothing_happens() {
 }
 
 #[test]
+fn a_policy_sees_all_that_it_looks_at() {
+    for looks_at in [
+        "input.user.id == \"alice\"",
+        "\"ops\" in input[\"user\"].roles",
+        "input.device.claims.hostname == \"web-1\"",
+        "input.device.factors[0].name == \"freshness\"",
+        "input[\"device\"][\"claims\"].os != \"\"",
+        "object.get(input, [\"device\", \"claims\", \"hostname\"], \"\") == \"web-1\"",
+        "[device | device := input.device][0].claims.hostname == \"web-1\"",
+        "{\"user\": user} := input\n\tuser.id == \"alice\"",
+        "some part in input\n\tpart.claims.hostname == \"web-1\"",
+        "count(input.device.factors) == 1",
+        "input.application.id == \"psql\"",
+    ] {
+        let bundle = policy(&format!("decision := {{\"allow\": true}} if {{\n\t{looks_at}\n}}"));
+        let engine = engine_with(&bundle, limits());
+        assert_eq!(in_short(&decide(&engine, good_ask(1))), ALLOWED, "{looks_at}");
+    }
+    let imported = "import input.user as somebody\n\ndecision := {\"allow\": true} if somebody.id == \"alice\"";
+    assert_eq!(in_short(&decide(&engine_with(&policy(imported), limits()), good_ask(1))), ALLOWED);
+}
+
+#[test]
+fn decisions_are_counted_by_their_outcome_and_timed() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let engine = default_engine();
+    metrics::with_local_recorder(&recorder, || {
+        decide(&engine, good_ask(1));
+        decide(&engine, good_ask(2));
+        decide(&engine, good_ask(2));
+    });
+    let shown = recorder.handle().render();
+    assert!(shown.contains("decisions_total{outcome=\"allow\"} 1"), "{shown}");
+    assert!(shown.contains("decisions_total{outcome=\"deny\"} 2"), "{shown}");
+    assert!(shown.contains("decision_duration_seconds_count 3"), "{shown}");
+}
+
+#[test]
 fn an_engine_that_knows_no_devices_yet_denies() {
     let engine =
         PolicyEngine::new(&policy(ALLOW_ALL), Arc::new(RecordTable::new()), EngineSettings::default()).unwrap();
@@ -132,7 +169,7 @@ fn a_snapshot_replaces_what_was_known() {
 
 #[test]
 fn another_policy_takes_over_at_once_and_a_bad_one_never() {
-    let engine = engine_with(&policy(ALLOW_ALL), EvaluationLimits::default());
+    let engine = engine_with(&policy(ALLOW_ALL), limits());
     let first = engine.policy();
     assert_eq!(in_short(&decide(&engine, good_ask(9))), ALLOWED);
 
@@ -153,7 +190,7 @@ fn another_policy_takes_over_at_once_and_a_bad_one_never() {
 fn decisions_at_the_same_time_each_belong_to_one_policy() {
     let allow = policy(ALLOW_ALL);
     let deny = policy(r#"decision := {"allow": false, "reasons": [{"code": "no", "message": "No."}]}"#);
-    let engine = engine_with(&allow, EvaluationLimits::default());
+    let engine = engine_with(&allow, limits());
     let question = Question::check(good_ask(1)).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

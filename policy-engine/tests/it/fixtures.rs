@@ -88,6 +88,11 @@ pub(crate) fn policy(text: &str) -> Bundle {
 
 pub(crate) const ALLOW_ALL: &str = r#"decision := {"allow": true, "reasons": [], "obligations": []}"#;
 
+/// The limits of a decision, but for the time: the machine that runs tests may be busy.
+pub(crate) fn limits() -> EvaluationLimits {
+    EvaluationLimits { time: Duration::from_secs(30), ..EvaluationLimits::default() }
+}
+
 /// An engine with one good device, number 1.
 pub(crate) fn engine_with(bundle: &Bundle, limits: EvaluationLimits) -> PolicyEngine {
     let records = RecordTable::new();
@@ -96,7 +101,7 @@ pub(crate) fn engine_with(bundle: &Bundle, limits: EvaluationLimits) -> PolicyEn
 }
 
 pub(crate) fn default_engine() -> PolicyEngine {
-    engine_with(&default_bundle().unwrap(), EvaluationLimits::default())
+    engine_with(&default_bundle().unwrap(), limits())
 }
 
 /// Decides at [`NOW`].

@@ -1,12 +1,13 @@
 //! `vouchsafe policy test`: the tests of a bundle.
 
 use vouchsafe_policies::{Bundle, default_bundle};
-use vouchsafe_policy_engine::evaluate::EvaluationLimits;
 use vouchsafe_policy_engine::testing::{FastResult, TestReport, TestResult, run};
+
+use crate::fixtures::limits;
 
 fn tested(files: &[(&str, &str)]) -> TestReport {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
-    run(&Bundle::from_files(files).unwrap(), EvaluationLimits::default()).unwrap()
+    run(&Bundle::from_files(files).unwrap(), limits()).unwrap()
 }
 
 const POLICY: &str = "package vouchsafe\n\ndefault decision := {\"allow\": false}\n\n\
@@ -14,7 +15,7 @@ const POLICY: &str = "package vouchsafe\n\ndefault decision := {\"allow\": false
 
 #[test]
 fn the_default_policy_passes_its_own_tests_on_both_evaluators() {
-    let report = run(&default_bundle().unwrap(), EvaluationLimits::default()).unwrap();
+    let report = run(&default_bundle().unwrap(), limits()).unwrap();
     for test in &report.tests {
         assert_eq!(test.result, TestResult::Passed, "{} at {}", test.name, test.location);
     }
@@ -66,6 +67,22 @@ fn inputs_that_tests_build_are_compared_and_those_that_need_their_variables_are_
     let report = tested(&[("policy.rego", POLICY), ("policy_test.rego", tests)]);
     assert!(report.passed(), "{report:#?}");
     assert_eq!(report.inputs_compared, 2);
+}
+
+#[test]
+fn an_input_that_the_evaluators_differ_over_is_reported() {
+    // One rule, two values: the reference evaluator calls it an error, as OPA does, and the fast one takes the last.
+    let policy = "package vouchsafe\n\ndecision := {\"allow\": value} if some value in input.values\n";
+    let tests = "package vouchsafe_test\n\nimport data.vouchsafe\n\n\
+                 test_some if vouchsafe.decision.allow with input as {\"values\": [false, true]}\n";
+    let report = tested(&[("policy.rego", policy), ("policy_test.rego", tests)]);
+    assert!(!report.passed());
+    assert!(matches!(report.tests[0].result, TestResult::Errored(_)));
+    let difference = &report.differences[0];
+    assert_eq!(difference.location.to_string(), "policy_test.rego:5:53");
+    assert_eq!(difference.input, serde_json::json!({"values": [false, true]}));
+    assert_eq!(difference.fast, r#"{"allow":true}"#);
+    assert!(difference.reference.contains("multiple outputs"), "{}", difference.reference);
 }
 
 #[test]

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use schemars::generate::SchemaSettings;
 use vouchsafe_policies::{Bundle, INPUT_SCHEMA};
-use vouchsafe_policy_engine::evaluate::{Document, Evaluate, EvaluationLimits, ReferenceEvaluator};
+use vouchsafe_policy_engine::evaluate::{Document, Evaluate, ReferenceEvaluator};
 use vouchsafe_wire::v1::agent::PolicyInput;
 
 use crate::default_policy::any_input;
+use crate::fixtures::limits;
 
 #[test]
 fn the_committed_schema_is_that_of_the_types() {
@@ -33,7 +34,7 @@ fn checker() -> ReferenceEvaluator {
         ("policy.rego", "package vouchsafe\n\ndecision := json.match_schema(input, data.schema)[0]\n".to_owned()),
     ];
     let bundle = Bundle::from_files(files.map(|(path, text)| (path.to_owned(), text.into_bytes()))).unwrap();
-    ReferenceEvaluator::new(&bundle, EvaluationLimits::default()).unwrap()
+    ReferenceEvaluator::new(&bundle, limits()).unwrap()
 }
 
 fn matches(checker: &mut ReferenceEvaluator, input: &serde_json::Value) -> bool {

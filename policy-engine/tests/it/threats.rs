@@ -9,7 +9,7 @@ use vouchsafe_policy_engine::evaluate::{
 };
 use vouchsafe_policy_engine::{CompileError, GateError, PolicyEngine};
 
-use crate::fixtures::{decide, engine_with, good_ask, in_short, policy};
+use crate::fixtures::{decide, engine_with, good_ask, in_short, limits, policy};
 
 /// A policy that allows what is good and goes wrong over what is bad.
 fn goes_wrong(how: &str) -> String {
@@ -52,7 +52,7 @@ fn memory_hungry() -> String {
 
 #[test]
 fn undefined_denies() {
-    assert_denied("value := input.nothing", EvaluationLimits::default(), "policy.undefined");
+    assert_denied("value := input.nothing", limits(), "policy.undefined");
 }
 
 /// Says yes and no to the same thing. The reference evaluator calls it an error; the machine has no value for it.
@@ -61,7 +61,7 @@ const CONTRADICTION: &str =
 
 #[test]
 fn a_contradiction_denies() {
-    let engine = engine_with(&policy(CONTRADICTION), EvaluationLimits::default());
+    let engine = engine_with(&policy(CONTRADICTION), limits());
     assert_eq!(asks(&engine, "good"), (Outcome::Allow, vec![]));
     assert_eq!(asks(&engine, "bad"), (Outcome::Deny, vec!["policy.undefined".to_owned()]));
     assert_eq!(asks(&engine, "good"), (Outcome::Allow, vec![]));
@@ -70,30 +70,29 @@ fn a_contradiction_denies() {
 #[test]
 fn an_answer_of_another_shape_denies() {
     for value in ["1", "\"true\"", "null", "[true]", "{\"allow\": true}"] {
-        assert_denied(&format!("value := {value}"), EvaluationLimits::default(), "policy.malformed");
+        assert_denied(&format!("value := {value}"), limits(), "policy.malformed");
     }
 }
 
 #[test]
 fn an_error_denies() {
-    assert_denied("value := 1e308 * (input.device.score + 1e308) > 0", EvaluationLimits::default(), "policy.error");
+    assert_denied("value := 1e308 * (input.device.score + 1e308) > 0", limits(), "policy.error");
 }
 
 #[test]
 fn an_endless_loop_denies() {
-    assert_denied(ENDLESS, EvaluationLimits::default(), "policy.timeout");
+    assert_denied(ENDLESS, limits(), "policy.timeout");
 }
 
 #[test]
 fn a_slow_policy_denies() {
-    let limits =
-        EvaluationLimits { time: Duration::from_millis(100), instructions: usize::MAX, ..EvaluationLimits::default() };
+    let limits = EvaluationLimits { time: Duration::from_millis(500), instructions: usize::MAX, ..limits() };
     assert_denied(ENDLESS, limits, "policy.timeout");
 }
 
 #[test]
 fn a_memory_hungry_policy_denies() {
-    let limits = EvaluationLimits { memory: NonZeroU64::new(4 * 1024 * 1024).unwrap(), ..EvaluationLimits::default() };
+    let limits = EvaluationLimits { memory: NonZeroU64::new(4 * 1024 * 1024).unwrap(), ..limits() };
     assert_denied(&memory_hungry(), limits, "policy.timeout");
     let bundle = policy(&goes_wrong(&memory_hungry()));
     let mut fast = FastEvaluator::compile(&bundle, limits).unwrap();
@@ -103,18 +102,14 @@ fn a_memory_hungry_policy_denies() {
 
 #[test]
 fn a_panic_in_a_builtin_denies() {
-    assert_denied(
-        "value := strings.count(input.request.action, \"\") >= 0",
-        EvaluationLimits::default(),
-        "policy.error",
-    );
+    assert_denied("value := strings.count(input.request.action, \"\") >= 0", limits(), "policy.error");
 }
 
 type IsExpected = fn(&EvaluationError) -> bool;
 
 #[test]
 fn the_reference_evaluator_survives_panics_loops_and_errors() {
-    let limits = EvaluationLimits { time: Duration::from_millis(200), ..EvaluationLimits::default() };
+    let limits = EvaluationLimits { time: Duration::from_secs(2), ..limits() };
     let good = Document::from_json(r#"{"request": {"resource": "good"}}"#).unwrap();
     let bad =
         Document::from_json(r#"{"request": {"resource": "bad", "action": "x"}, "device": {"score": 1.5}}"#).unwrap();
@@ -140,7 +135,7 @@ fn the_reference_evaluator_survives_panics_loops_and_errors() {
 
 #[test]
 fn recursion_and_huge_ranges_never_take_charge() {
-    let refused = |text: &str| match FastEvaluator::compile(&policy(text), EvaluationLimits::default()) {
+    let refused = |text: &str| match FastEvaluator::compile(&policy(text), limits()) {
         Err(CompileError::Gate(error)) => error,
         Err(other) => panic!("{text}: {other}"),
         Ok(_) => panic!("{text}: compiled"),
@@ -160,9 +155,9 @@ fn the_deepest_policy_runs_on_the_stack_of_a_worker() {
     // The stack of a worker thread of tokio.
     let worker = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
     let thread = worker.spawn(move || {
-        let engine = engine_with(&bundle, EvaluationLimits::default());
+        let engine = engine_with(&bundle, limits());
         assert_eq!(asks(&engine, "x"), (Outcome::Allow, vec![]));
-        let mut reference = ReferenceEvaluator::new(&bundle, EvaluationLimits::default()).unwrap();
+        let mut reference = ReferenceEvaluator::new(&bundle, limits()).unwrap();
         let input = Document::from_json(r#"{"request": {"resource": "x"}}"#).unwrap();
         assert_eq!(reference.evaluate(&input).unwrap().to_json(), serde_json::json!({"allow": true}));
     });
