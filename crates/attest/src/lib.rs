@@ -11,8 +11,10 @@ pub mod certify;
 pub mod clock;
 pub mod credential;
 pub mod endorsement;
+pub mod eventlog;
 #[cfg(feature = "forge")]
 pub mod forge;
+pub mod ima;
 pub mod key;
 pub mod quote;
 pub mod reference;
