@@ -12,7 +12,7 @@ use reqwest::{Certificate, Client, Identity};
 use vouchsafe_swtpm_tests::world::World;
 
 /// Connections at once.
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 128;
 /// How long each load lasts.
 const LOAD: Duration = Duration::from_secs(4);
 /// How often constant and decision take turns, so that what else the machine does meets both.

@@ -13,6 +13,7 @@ use vouchsafe_pki::Authority;
 use vouchsafe_store::{DeviceFilter, Page, PageLimit, Standing, Store, StoreError, TrustRow};
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::attest::Challenge;
+use vouchsafe_wire::v1::logs::KnownLogs;
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
 use crate::config::{InvalidConfig, TrustEngineConfig};
@@ -262,6 +263,7 @@ impl TrustEngine {
             due_at: now.plus(due_in),
             due_in_ms: u64::try_from(due_in.as_millis()).unwrap_or(u64::MAX),
             expires_at: self.nonces.expiry(now),
+            logs: KnownLogs::default(),
         })
     }
 

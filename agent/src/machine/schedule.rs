@@ -87,6 +87,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use vouchsafe_wire::Bytes;
+    use vouchsafe_wire::v1::logs::KnownLogs;
 
     fn challenge(engine_now: i64, due_in_ms: u64, lifetime_ms: i64) -> Challenge {
         let due_at = engine_now + i64::try_from(due_in_ms).unwrap();
@@ -96,6 +97,7 @@ mod tests {
             due_at: Timestamp::from_unix_millis(due_at),
             due_in_ms,
             expires_at: Timestamp::from_unix_millis(due_at + lifetime_ms),
+            logs: KnownLogs::default(),
         }
     }
 

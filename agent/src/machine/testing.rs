@@ -6,6 +6,7 @@ use vouchsafe_model::Timestamp;
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::attest::Challenge;
 use vouchsafe_wire::v1::enrol::{DeviceCertificate, Enrolled};
+use vouchsafe_wire::v1::logs::KnownLogs;
 
 use super::event::{Failure, FailureKind, Now};
 use crate::state::{EngineAddress, Membership, PendingEnrolment, State};
@@ -53,6 +54,7 @@ pub(crate) fn challenge(made_at: Timestamp, number: u64, due_in: Duration, life:
         due_at: made_at.plus(due_in),
         due_in_ms: u64::try_from(due_in.as_millis()).unwrap(),
         expires_at: made_at.plus(due_in + life),
+        logs: KnownLogs::default(),
     }
 }
 

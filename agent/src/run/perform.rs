@@ -9,6 +9,7 @@ use vouchsafe_wire::v1::attest::{Challenge, Evidence, EvidencePayload, Quote, ev
 use vouchsafe_wire::v1::enrol::{
     BeginEnrolment, CompleteEnrolment, DeviceCertificate, EnrolmentChallenge, JoinSecret, Renew, tls_key_binding,
 };
+use vouchsafe_wire::v1::logs::SentLogs;
 use vouchsafe_wire::{InvalidBase64, v1::attest::Appraised};
 
 use crate::client::{Client, ClientError};
@@ -152,7 +153,7 @@ impl Shell {
         let qualifying = *sha256(&binding).as_bytes();
         let quoted = self.tpm.run(move |tpm| quote(tpm, &keys, &selection, &qualifying)).await?;
         let quote = Quote { message: bytes(&quoted.message)?, signature: bytes(&quoted.signature)?, pcrs: quoted.pcrs };
-        Ok(client.attest(&Evidence { nonce, quote, payload }).await?)
+        Ok(client.attest(&Evidence { nonce, quote, payload, logs: SentLogs::default() }).await?)
     }
 
     async fn renew(&self, state: &State) -> Result<DeviceCertificate, Failure> {

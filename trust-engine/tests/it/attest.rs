@@ -127,6 +127,7 @@ async fn a_quote_for_another_connection_is_refused() {
             nonce: device.challenge.nonce.clone(),
             quote: Quote { message: bytes(&quote.message), signature: bytes(&quote.signature), pcrs: quote.pcrs },
             payload: "{}".to_owned(),
+            logs: vouchsafe_wire::v1::logs::SentLogs::default(),
         }
     };
     refused(forge, "quote.wrong_qualifying_data").await;

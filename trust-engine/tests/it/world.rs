@@ -24,6 +24,7 @@ use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, Quote, evidence
 use vouchsafe_wire::v1::enrol::{
     BeginEnrolment, CompleteEnrolment, Enrolled, EnrolmentChallenge, JoinSecret, tls_key_binding,
 };
+use vouchsafe_wire::v1::logs::SentLogs;
 use vouchsafe_wire::v1::operate::CreateToken;
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
@@ -230,6 +231,7 @@ impl Device {
             nonce: challenge.nonce.clone(),
             quote: Quote { message: bytes(&quote.message), signature: bytes(&quote.signature), pcrs: quote.pcrs },
             payload: payload.to_owned(),
+            logs: SentLogs::default(),
         }
     }
 

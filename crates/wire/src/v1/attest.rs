@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use vouchsafe_model::{HostFacts, PcrBank, PcrSelection, Sha256Digest, Timestamp, TrustScore, Verdict};
 
 use super::limits;
+use super::logs::{BootId, KnownLogs, SentLogs};
 use crate::bytes::Bytes;
 
 /// What the engine wants quoted next, and when.
@@ -20,6 +21,9 @@ pub struct Challenge {
     pub due_in_ms: u64,
     /// Until when the nonce is good.
     pub expires_at: Timestamp,
+    /// What the engine knows of the host's logs already.
+    #[serde(default)]
+    pub logs: KnownLogs,
 }
 
 /// What the TPM signed, with what it takes to check it.
@@ -47,6 +51,9 @@ pub struct Evidence {
     /// An [`EvidencePayload`] in JSON.
     #[schema(max_length = 131_072)]
     pub payload: String,
+    /// The logs that explain the PCRs, as far as the engine does not know them.
+    #[serde(default)]
+    pub logs: SentLogs,
 }
 
 /// What travels with a quote and is bound by it.
@@ -56,26 +63,12 @@ pub struct EvidencePayload {
     /// What the host says of itself.
     #[serde(default)]
     pub facts: HostFacts,
-    /// The boot event log, where the engine asked for it.
+    /// Which boot of the host this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_log: Option<LogPart>,
-    /// The IMA measurement list, where the engine asked for it.
+    pub boot: Option<BootId>,
+    /// SHA-256 of the boot event log; absent when the host has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ima_log: Option<LogPart>,
-}
-
-/// A part of a measurement log: where it begins, and what of the log it is.
-///
-/// Its place in the payload is kept; agents of this version send none, and engines of this version ask for none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogPart {
-    /// SHA-256 of the whole log up to the end of this part.
-    pub digest: Sha256Digest,
-    /// Where this part begins, in bytes.
-    pub offset: u64,
-    /// Its length, in bytes; the bytes themselves travel apart.
-    pub length: u64,
+    pub event_log: Option<Sha256Digest>,
 }
 
 /// What the engine made of the evidence.

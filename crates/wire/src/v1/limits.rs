@@ -22,8 +22,24 @@ pub const NONCE: usize = 96;
 pub const JOIN_TOKEN: usize = 256;
 /// The body of an enrolment message, in bytes.
 pub const ENROL_BODY: usize = 160 * 1024;
-/// The body of an attestation, in bytes.
-pub const ATTEST_BODY: usize = 256 * 1024;
+/// The payload of evidence, in bytes.
+pub const EVIDENCE_PAYLOAD: usize = 128 * 1024;
+/// A boot event log, in bytes: what ACPI reserves for it is 64 KiB as a rule.
+pub const EVENT_LOG: usize = 1024 * 1024;
+/// A boot event log as it travels, compressed, in bytes.
+pub const EVENT_LOG_COMPRESSED: usize = 384 * 1024;
+/// A part of an IMA list, in bytes. A longer list travels in several.
+pub const IMA_PART: usize = 1024 * 1024;
+/// A part of an IMA list as it travels, compressed, in bytes. Half of an entry are digests, which do not shrink.
+pub const IMA_PART_COMPRESSED: usize = IMA_PART + 1024;
+/// The name of a boot, in bytes.
+pub const BOOT_ID: usize = 64;
+/// The body of an attestation, in bytes: both logs in base64, and the rest.
+pub const ATTEST_BODY: usize = 3 * 1024 * 1024;
+/// The body of a part of a log that is sent ahead, in bytes.
+pub const LOG_BODY: usize = 2 * 1024 * 1024;
+/// A golden image's document, in bytes, signed or not.
+pub const IMAGE_BODY: usize = 128 * 1024 * 1024;
 /// The body of a question for a decision, in bytes.
 pub const DECISION_BODY: usize = 64 * 1024;
 /// The body of an operator's request, in bytes.

@@ -5,6 +5,7 @@ pub mod attest;
 pub mod decide;
 pub mod enrol;
 pub mod limits;
+pub mod logs;
 pub mod operate;
 pub mod problem;
 pub mod record;

@@ -1,0 +1,219 @@
+//! Measurement logs on their way to the engine: the boot event log once per boot, the IMA list from where the engine is.
+//!
+//! Logs are not bound by the quote's qualifying data: they are believed as far as they replay to PCRs that were quoted, and
+//! the IMA list has to be read after the quote. `POST /v1/logs/ima` takes parts of a long list ahead of the evidence.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::bufread::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vouchsafe_model::Sha256Digest;
+
+use super::limits;
+use crate::bytes::{Bytes, InvalidBase64};
+
+/// Which boot of a host this is, in its own words: Linux's `/proc/sys/kernel/random/boot_id`.
+///
+/// It only says where a list goes on. One that is wrong makes the list not replay to the quoted PCR.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, max_length = 64)]
+pub struct BootId(String);
+
+/// A boot's name that is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a boot is named by 1 to {} of a-z A-Z 0-9 -", limits::BOOT_ID)]
+pub struct InvalidBootId;
+
+impl BootId {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for BootId {
+    type Error = InvalidBootId;
+
+    fn try_from(text: String) -> Result<Self, InvalidBootId> {
+        let is_name = (1..=limits::BOOT_ID).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_name { Ok(Self(text)) } else { Err(InvalidBootId) }
+    }
+}
+
+impl From<BootId> for String {
+    fn from(id: BootId) -> Self {
+        id.0
+    }
+}
+
+/// What an engine knows of a host's logs, so that only what is new travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownLogs {
+    /// SHA-256 of the last boot event log. Another one is to be sent whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_log: Option<Sha256Digest>,
+    /// How far the IMA list is known. That of another boot is to be sent from its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ima: Option<ImaPosition>,
+}
+
+/// A place in the IMA list of one boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImaPosition {
+    /// The boot.
+    pub boot: BootId,
+    /// The place, in bytes from the beginning of the binary list.
+    pub offset: u64,
+}
+
+/// The logs that travel with evidence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SentLogs {
+    /// The whole boot event log (`binary_bios_measurements`), when it is not the one that the engine knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_log: Option<Deflated<{ limits::EVENT_LOG_COMPRESSED }>>,
+    /// The IMA list from where the engine is, read after the quote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ima: Option<ImaPart>,
+}
+
+/// `POST /v1/logs/ima`: a part of the IMA list (`binary_runtime_measurements`). The answer is the [`ImaPosition`] from
+/// which to go on: after this part if it began where the engine was, and otherwise where the engine is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImaPart {
+    /// Where it begins.
+    pub from: ImaPosition,
+    /// The bytes; they may end within an entry.
+    pub log: Deflated<{ limits::IMA_PART_COMPRESSED }>,
+}
+
+/// Bytes in zlib format (RFC 1950), at most `MAX` of them compressed.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Deflated<const MAX: usize>(Bytes<MAX>);
+
+/// Compressed bytes that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum InflateError {
+    /// They are in no zlib format, or are cut off.
+    #[error("the bytes are not in zlib format: {0}")]
+    Format(#[source] std::io::Error),
+    /// They are more than they may be (threat 26: a small text that grows without end).
+    #[error("the bytes are more than {max} when they are decompressed")]
+    TooLong {
+        /// How many there may be.
+        max: usize,
+    },
+    /// Something follows the compressed bytes.
+    #[error("{0} bytes follow the compressed ones")]
+    Trailing(usize),
+}
+
+impl<const MAX: usize> Deflated<MAX> {
+    /// Compresses.
+    ///
+    /// # Errors
+    /// When more than `MAX` bytes come out.
+    pub fn new(bytes: &[u8]) -> Result<Self, InvalidBase64> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        // Writing to memory does not fail; were it to, what is missing would be found by the reader.
+        let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+        Bytes::new(written.unwrap_or_default()).map(Self)
+    }
+
+    /// How many bytes it is compressed.
+    pub fn compressed_len(&self) -> usize {
+        self.0.as_slice().len()
+    }
+
+    /// Decompresses, at most to `max` bytes.
+    ///
+    /// # Errors
+    /// No zlib format, or more bytes.
+    pub fn inflate(&self, max: usize) -> Result<Vec<u8>, InflateError> {
+        let mut decoder = ZlibDecoder::new(self.0.as_slice());
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+        decoder.by_ref().take(limit).read_to_end(&mut bytes).map_err(InflateError::Format)?;
+        if bytes.len() > max {
+            return Err(InflateError::TooLong { max });
+        }
+        match decoder.into_inner().len() {
+            0 => Ok(bytes),
+            trailing => Err(InflateError::Trailing(trailing)),
+        }
+    }
+}
+
+impl<const MAX: usize> ToSchema for Deflated<MAX> {}
+
+impl<const MAX: usize> utoipa::PartialSchema for Deflated<MAX> {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        Bytes::<MAX>::schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Small = Deflated<64>;
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        for bytes in [&b""[..], b"x", &[7; 4096]] {
+            let deflated = Small::new(bytes).unwrap();
+            assert_eq!(deflated.inflate(4096).unwrap(), bytes);
+            let json = serde_json::to_string(&deflated).unwrap();
+            assert_eq!(serde_json::from_str::<Small>(&json).unwrap(), deflated);
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let deflated = Deflated::<{ 1024 * 1024 }>::new(&vec![0; 100 * 1024 * 1024]).unwrap();
+        assert!(matches!(deflated.inflate(1024), Err(InflateError::TooLong { max: 1024 })));
+        assert!(Small::new(&[7; 4096]).unwrap().inflate(4096).is_ok());
+        assert!(matches!(Small::new(&[7; 4096]).unwrap().inflate(4095), Err(InflateError::TooLong { max: 4095 })));
+    }
+
+    #[test]
+    fn what_is_cut_or_changed_or_followed_is_refused() {
+        let whole = Small::new(b"a measurement list").unwrap();
+        let bytes = whole.0.as_slice();
+        for end in 0..bytes.len() {
+            let cut = Deflated::<64>(Bytes::new(&bytes[..end]).unwrap());
+            assert!(matches!(cut.inflate(64), Err(InflateError::Format(_))), "{end}");
+        }
+        let mut changed = bytes.to_vec();
+        *changed.last_mut().unwrap() ^= 1;
+        assert!(matches!(Deflated::<64>(Bytes::new(changed).unwrap()).inflate(64), Err(InflateError::Format(_))));
+        let followed = [bytes, b"!"].concat();
+        assert!(matches!(Deflated::<64>(Bytes::new(followed).unwrap()).inflate(64), Err(InflateError::Trailing(1))));
+    }
+
+    #[test]
+    fn bytes_that_do_not_shrink_enough_are_refused() {
+        let noise: Vec<u8> = (0u32..100).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        assert!(Small::new(&noise).is_err());
+    }
+
+    #[test]
+    fn boots_are_named_by_what_cannot_be_mistaken_for_a_path() {
+        let named = |text: &str| BootId::try_from(text.to_owned());
+        assert_eq!(named("3f2a-77").unwrap().as_str(), "3f2a-77");
+        assert!(named(&"a".repeat(limits::BOOT_ID)).is_ok());
+        for text in ["", "../x", "a b", "a\n", &"a".repeat(limits::BOOT_ID + 1)] {
+            assert_eq!(named(text), Err(InvalidBootId));
+        }
+    }
+}
