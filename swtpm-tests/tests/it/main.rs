@@ -3,5 +3,6 @@
 
 mod agent_tpm;
 mod demo;
+mod independent;
 mod resilience;
 mod story;
