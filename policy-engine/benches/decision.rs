@@ -8,8 +8,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use vouchsafe_model::trust::{FactorName, FactorParams, FactorState, TrustCurve};
 use vouchsafe_model::{
-    AttestationId, DeviceId, DeviceState, EndorsementGrade, Finding, FindingCode, HostFacts, Outcome, Sha256Digest,
-    Timestamp, Verdict,
+    AttestationId, Coverage, DeviceId, DeviceState, EndorsementGrade, Finding, FindingCode, HostFacts, Outcome,
+    Sha256Digest, Timestamp, Verdict,
 };
 use vouchsafe_policies::default_bundle;
 use vouchsafe_policy_engine::evaluate::Document;
@@ -18,6 +18,9 @@ use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, Question, RecordTabl
 use vouchsafe_wire::v1::agent::{Application, Network, Request, User};
 use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::record::DeviceRecord;
+
+/// What the verdicts here looked at.
+const COVERAGE: Coverage = Coverage { endorsement: EndorsementGrade::Vendor, boot: true, runtime: false };
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_769_860_800);
 
@@ -42,7 +45,14 @@ fn record(number: u32) -> DeviceRecord {
         image: Some("web-server@2026.1".parse().unwrap()),
         certificate_digest: Sha256Digest::new([7; 32]),
         certificate_expires_at: NOW.plus(Duration::from_secs(3_600)),
-        verdict: Some(Verdict::new(AttestationId::new(quoted_at, &[1; 10]), quoted_at, quoted_at, None, findings)),
+        verdict: Some(Verdict::new(
+            AttestationId::new(quoted_at, &[1; 10]),
+            quoted_at,
+            quoted_at,
+            None,
+            COVERAGE,
+            findings,
+        )),
         curve: TrustCurve::new(Sha256Digest::new([9; 32]), factors, Vec::new()),
         facts: HostFacts {
             hostname: format!("web-{number}"),

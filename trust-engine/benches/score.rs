@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use vouchsafe_model::verdict::VerdictStatus;
 use vouchsafe_model::{EndorsementGrade, Timestamp, TrustScore};
-use vouchsafe_trust_engine::score::event::{Attested, ComparedImage, TrustEvent};
+use vouchsafe_trust_engine::score::event::{Attested, ComparedImage, Measured, TrustEvent};
 use vouchsafe_trust_engine::score::model_file::TrustModel;
 use vouchsafe_trust_engine::score::state::TrustState;
 
@@ -26,6 +26,8 @@ fn device(model: &TrustModel) -> (TrustState, Timestamp) {
             appraised_at: now,
             image: Some(ComparedImage { id: "web@1".parse().unwrap(), created_at: now }),
             certificate_expires_at: expires_at,
+            boot: Measured::AsWhole,
+            runtime: Measured::AsWhole,
         });
         state = state.absorb(model, &event, now);
     }

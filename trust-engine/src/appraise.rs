@@ -5,7 +5,7 @@ use std::time::Duration;
 use vouchsafe_attest::clock::{self, ClockReading};
 use vouchsafe_attest::quote::AuthenticQuote;
 use vouchsafe_attest::reference;
-use vouchsafe_model::{AttestationId, Finding, FindingCode, Image, Timestamp, Verdict};
+use vouchsafe_model::{AttestationId, Coverage, EndorsementGrade, Finding, FindingCode, Image, Timestamp, Verdict};
 
 /// What is known when a quote is appraised.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Context<'a> {
     /// What the TPM said of itself in the last attestation by the same AK, and when that was received. Readings under
     /// different keys do not compare (TPM 2.0 Part 1, 36.7: they may be obfuscated).
     pub previous: Option<(ClockReading, Timestamp)>,
+    /// How well the device's TPM is vouched for.
+    pub endorsement: EndorsementGrade,
     /// The golden image of the device.
     pub image: Option<&'a Image>,
     /// How much older than its round trip a quote may be.
@@ -50,5 +52,6 @@ pub fn appraise(quote: &AuthenticQuote, context: &Context<'_>) -> Verdict {
         findings.push(Finding::new(FindingCode::ImageUnassigned));
     }
     let image = context.image.map(|image| image.id.clone());
-    Verdict::new(context.attestation, context.now, age.quoted_at, image, findings)
+    let coverage = Coverage { boot: image.is_some(), ..Coverage::quote_only(context.endorsement) };
+    Verdict::new(context.attestation, context.now, age.quoted_at, image, coverage, findings)
 }

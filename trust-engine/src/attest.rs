@@ -153,6 +153,7 @@ impl TrustEngine {
                 now,
                 nonce_issued_at: nonce.issued_at(),
                 previous: previous_reading(&standing),
+                endorsement: standing.device.endorsement,
                 image: image.as_ref(),
                 delay_tolerance: Duration::from_secs(self.parts.config.attest.delay_tolerance_secs),
             },

@@ -5,13 +5,16 @@ use std::time::Duration;
 use vouchsafe_model::pcr::PcrValue;
 use vouchsafe_model::trust::{Ceiling, FactorName, FactorParams, FactorState, TrustCurve, Veto};
 use vouchsafe_model::{
-    AttestationId, Decision, DecisionId, DeviceId, DeviceState, EndorsementGrade, Finding, FindingCode, HashAlgorithm,
-    HostFacts, Image, PcrBank, PcrIndex, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId, TrustScore,
-    Verdict,
+    AttestationId, Coverage, Decision, DecisionId, DeviceId, DeviceState, EndorsementGrade, Finding, FindingCode,
+    HashAlgorithm, HostFacts, Image, PcrBank, PcrIndex, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId,
+    TrustScore, Verdict,
 };
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::enrol::{JoinFile, JoinSecret};
 use vouchsafe_wire::v1::operate::{CreatedToken, DeviceSummary, DeviceView, TokenView, TrustView};
+
+/// What the verdicts here looked at.
+const COVERAGE: Coverage = Coverage { endorsement: EndorsementGrade::Vendor, boot: true, runtime: false };
 
 /// The secret of [`created_token`].
 pub(crate) const SECRET: &str = "vs1-0123456789abcdef";
@@ -101,7 +104,14 @@ pub(crate) fn tokens() -> Vec<TokenView> {
 }
 
 fn verdict(findings: Vec<Finding>) -> Verdict {
-    Verdict::new(AttestationId::new(ago(90), &[0; 10]), ago(90), ago(95), Some("web@2026.1".parse().unwrap()), findings)
+    Verdict::new(
+        AttestationId::new(ago(90), &[0; 10]),
+        ago(90),
+        ago(95),
+        Some("web@2026.1".parse().unwrap()),
+        COVERAGE,
+        findings,
+    )
 }
 
 fn healthy() -> DeviceSummary {

@@ -16,6 +16,7 @@ pub mod spiffe;
 pub mod time;
 pub mod token;
 pub mod trust;
+pub mod vector;
 pub mod verdict;
 
 pub use decision::{Decision, Outcome, Reason};
@@ -28,4 +29,5 @@ pub use image::{Image, ImageId, ReferenceValues};
 pub use pcr::{PcrBank, PcrIndex, PcrSelection};
 pub use time::Timestamp;
 pub use trust::TrustScore;
+pub use vector::{Coverage, TrustVector};
 pub use verdict::Verdict;

@@ -8,6 +8,7 @@ use crate::finding::{Finding, Severity};
 use crate::id::AttestationId;
 use crate::image::ImageId;
 use crate::time::Timestamp;
+use crate::vector::{Coverage, TrustVector};
 
 /// What a verdict comes to, in the tiers of RATS AR4SI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -22,6 +23,15 @@ pub enum VerdictStatus {
 }
 
 impl VerdictStatus {
+    /// What findings come to: the worst of them.
+    pub fn of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
+        match findings.into_iter().map(|finding| finding.severity).max() {
+            Some(Severity::Failure) => Self::Contraindicated,
+            Some(Severity::Warning) => Self::Warning,
+            Some(Severity::Info) | None => Self::Affirming,
+        }
+    }
+
     /// Its name, as policies spell it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,22 +59,25 @@ pub struct Verdict {
     quoted_at: Timestamp,
     status: VerdictStatus,
     image: Option<ImageId>,
+    coverage: Coverage,
+    vector: TrustVector,
     findings: Vec<Finding>,
 }
 
-/// A verdict as it was written down; reading it computes the status again.
+/// A verdict as it was written down; reading it computes status and vector again.
 #[derive(Deserialize, JsonSchema)]
 struct UncheckedVerdict {
     attestation: AttestationId,
     appraised_at: Timestamp,
     quoted_at: Timestamp,
     image: Option<ImageId>,
+    coverage: Coverage,
     findings: Vec<Finding>,
 }
 
 impl From<UncheckedVerdict> for Verdict {
     fn from(read: UncheckedVerdict) -> Self {
-        Self::new(read.attestation, read.appraised_at, read.quoted_at, read.image, read.findings)
+        Self::new(read.attestation, read.appraised_at, read.quoted_at, read.image, read.coverage, read.findings)
     }
 }
 
@@ -77,14 +90,13 @@ impl Verdict {
         appraised_at: Timestamp,
         quoted_at: Timestamp,
         image: Option<ImageId>,
+        coverage: Coverage,
         findings: Vec<Finding>,
     ) -> Self {
-        let status = match findings.iter().map(|finding| finding.severity).max() {
-            Some(Severity::Failure) => VerdictStatus::Contraindicated,
-            Some(Severity::Warning) => VerdictStatus::Warning,
-            Some(Severity::Info) | None => VerdictStatus::Affirming,
-        };
-        Self { attestation, appraised_at, quoted_at: quoted_at.min(appraised_at), status, image, findings }
+        let status = VerdictStatus::of(&findings);
+        let vector = TrustVector::conclude(coverage, &findings);
+        let quoted_at = quoted_at.min(appraised_at);
+        Self { attestation, appraised_at, quoted_at, status, image, coverage, vector, findings }
     }
 
     /// The piece of evidence that this is about.
@@ -112,6 +124,16 @@ impl Verdict {
         self.image.as_ref()
     }
 
+    /// What was looked at.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// What it claims of each aspect of the host.
+    pub fn vector(&self) -> TrustVector {
+        self.vector
+    }
+
     /// What it is made of.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -126,12 +148,15 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endorsement::EndorsementGrade;
     use crate::finding::FindingCode;
+
+    const COVERAGE: Coverage = Coverage::quote_only(EndorsementGrade::Vendor);
 
     fn verdict(findings: &[FindingCode]) -> Verdict {
         let now = Timestamp::from_unix_secs(100);
         let findings = findings.iter().map(|code| Finding::new(*code)).collect();
-        Verdict::new(AttestationId::new(now, &[0; 10]), now, now, None, findings)
+        Verdict::new(AttestationId::new(now, &[0; 10]), now, now, None, COVERAGE, findings)
     }
 
     #[test]
@@ -157,7 +182,7 @@ mod tests {
     fn a_quote_is_never_fresher_than_its_appraisal() {
         let now = Timestamp::from_unix_secs(100);
         let later = Timestamp::from_unix_secs(200);
-        let verdict = Verdict::new(AttestationId::new(now, &[0; 10]), now, later, None, Vec::new());
+        let verdict = Verdict::new(AttestationId::new(now, &[0; 10]), now, later, None, COVERAGE, Vec::new());
         assert_eq!(verdict.quoted_at(), now);
     }
 }

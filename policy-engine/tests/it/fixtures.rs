@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use vouchsafe_model::trust::{Ceiling, FactorName, FactorParams, FactorState, TrustCurve, Veto};
 use vouchsafe_model::{
-    AttestationId, Decision, DeviceId, DeviceState, EndorsementGrade, Finding, FindingCode, HashAlgorithm, HostFacts,
-    Outcome, PcrIndex, Sha256Digest, Timestamp, TrustScore, Verdict,
+    AttestationId, Coverage, Decision, DeviceId, DeviceState, EndorsementGrade, Finding, FindingCode, HashAlgorithm,
+    HostFacts, Outcome, PcrIndex, Sha256Digest, Timestamp, TrustScore, Verdict,
 };
 use vouchsafe_policies::{Bundle, default_bundle};
 use vouchsafe_policy_engine::evaluate::EvaluationLimits;
@@ -14,6 +14,9 @@ use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, Question, RecordTabl
 use vouchsafe_wire::v1::agent::{Application, Network, Request, User};
 use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::record::DeviceRecord;
+
+/// What the verdicts here looked at.
+const COVERAGE: Coverage = Coverage { endorsement: EndorsementGrade::Vendor, boot: true, runtime: false };
 
 /// 2026-01-31T12:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_secs(1_769_860_800);
@@ -35,7 +38,7 @@ pub(crate) fn ceiling(veto: Veto) -> Ceiling {
 
 pub(crate) fn verdict(findings: Vec<Finding>) -> Verdict {
     let quoted_at = NOW.minus(Duration::from_secs(60));
-    Verdict::new(AttestationId::new(quoted_at, &[1; 10]), quoted_at, quoted_at, None, findings)
+    Verdict::new(AttestationId::new(quoted_at, &[1; 10]), quoted_at, quoted_at, None, COVERAGE, findings)
 }
 
 pub(crate) fn changed_pcr(pcr: u8) -> Finding {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use vouchsafe_model::verdict::VerdictStatus::{Affirming, Contraindicated, Warning};
-use vouchsafe_model::{Timestamp, TrustScore};
+use vouchsafe_model::trust::FactorName;
+use vouchsafe_model::verdict::VerdictStatus::{self, Affirming, Contraindicated, Warning};
+use vouchsafe_model::{EndorsementGrade, Timestamp, TrustScore};
 
-use super::event::{Attested, ComparedImage, TrustEvent};
+use super::event::{Attested, ComparedImage, Measured, TrustEvent};
 use super::model_file::TrustModel;
 use super::state::{TrustState, replay};
 use super::testing::{FAR, MODEL, START, Story, attested, attested_with, days, denied, hours, minutes};
@@ -43,9 +44,47 @@ fn evidence_of_long_ago_is_as_fresh_as_it_is() {
         appraised_at: at,
         image: Some(ComparedImage { id: "web@1".parse().unwrap(), created_at: START }),
         certificate_expires_at: FAR,
+        boot: Measured::AsWhole,
+        runtime: Measured::AsWhole,
     });
     let fresh = story.clone().then(Affirming).points();
     assert!(story.event(&late).points() < fresh * 0.6);
+}
+
+/// Evidence of this status, with what boot and runtime came to.
+fn measured(status: VerdictStatus, boot: Measured, runtime: Measured, at: Timestamp) -> TrustEvent {
+    let TrustEvent::Attested(attested) = attested(status, at) else { unreachable!("it was attested") };
+    TrustEvent::Attested(Attested { boot, runtime, ..attested })
+}
+
+fn worth(story: &Story, name: FactorName) -> f64 {
+    let explanation = story.curve().explain_at(story.now());
+    explanation.factors.iter().find(|part| part.name == name).unwrap().value
+}
+
+#[test]
+fn what_was_not_measured_earns_a_share_of_what_was() {
+    let told = |runtime| {
+        let story = Story::enrolled(EndorsementGrade::Vendor);
+        let at = story.now();
+        story.event(&measured(Affirming, Measured::Compared(Affirming), runtime, at))
+    };
+    let (compared, not) = (told(Measured::Compared(Affirming)), told(Measured::Not));
+    assert!(worth(&not, FactorName::Runtime) < worth(&compared, FactorName::Runtime));
+    assert!((worth(&not, FactorName::Boot) - worth(&compared, FactorName::Boot)).abs() < 1e-12);
+    assert!(not.points() < compared.points());
+}
+
+#[test]
+fn a_fault_of_what_runs_does_not_cost_what_was_booted() {
+    let story = Story::of_days(14);
+    let at = story.now();
+    let failed = measured(Contraindicated, Measured::Compared(Affirming), Measured::Compared(Contraindicated), at);
+    let after = story.clone().event(&failed);
+    assert!((worth(&after, FactorName::Boot) - worth(&story, FactorName::Boot)).abs() < 1e-12);
+    assert!(worth(&after, FactorName::Runtime) < worth(&story, FactorName::Runtime) / 2.0);
+    assert!(worth(&after, FactorName::Conduct) < worth(&story, FactorName::Conduct) / 2.0);
+    assert!(after.points() < 1e-9, "whatever failed, the whole is held down");
 }
 
 #[test]

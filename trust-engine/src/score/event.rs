@@ -4,8 +4,11 @@
 //! another. So each kind carries its version in its name, and a kind that has been written once is read for ever.
 
 use serde::{Deserialize, Serialize};
+use vouchsafe_model::trust::FactorName;
 use vouchsafe_model::verdict::VerdictStatus;
-use vouchsafe_model::{DecisionId, EndorsementGrade, Image, ImageId, Timestamp, Verdict};
+use vouchsafe_model::{DecisionId, EndorsementGrade, Finding, Image, ImageId, Timestamp, Verdict};
+
+use super::model_file::TrustModel;
 
 /// One thing that happened. When it happened is told beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +76,51 @@ pub struct Attested {
     pub image: Option<ComparedImage>,
     /// When the certificate ends that the device has now.
     pub certificate_expires_at: Timestamp,
+    /// What was booted, as far as it was compared with anything.
+    #[serde(default, skip_serializing_if = "Measured::is_as_whole")]
+    pub boot: Measured,
+    /// What runs, as far as it was compared with anything.
+    #[serde(default, skip_serializing_if = "Measured::is_as_whole")]
+    pub runtime: Measured,
+}
+
+/// What one kind of measurement came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measured {
+    /// It is not told apart: what the evidence as a whole came to holds for it.
+    #[default]
+    AsWhole,
+    /// Nothing was compared.
+    Not,
+    /// It was compared, and this is what it came to.
+    #[serde(untagged)]
+    Compared(VerdictStatus),
+}
+
+impl Measured {
+    /// What is told of boot (or of what runs) by a verdict.
+    fn of(verdict: &Verdict, covered: bool, runtime: bool) -> Self {
+        let about = |finding: &&Finding| finding.code.is_about_runtime() == runtime;
+        match VerdictStatus::of(verdict.findings().iter().filter(about)) {
+            VerdictStatus::Affirming if !covered => Self::Not,
+            status => Self::Compared(status),
+        }
+    }
+
+    /// Whether a fault of this status of the whole is one of this measurement.
+    pub(super) fn has_fault(self, whole: VerdictStatus) -> bool {
+        match self {
+            Self::AsWhole => true,
+            Self::Not => false,
+            Self::Compared(status) => status == whole,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_as_whole(&self) -> bool {
+        matches!(self, Self::AsWhole)
+    }
 }
 
 /// The image that evidence was compared with.
@@ -83,6 +131,26 @@ pub struct ComparedImage {
     pub id: ImageId,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Attested {
+    /// Whether a fault of this evidence is one of this factor.
+    pub(super) fn has_fault(&self, name: FactorName) -> bool {
+        match name {
+            FactorName::Boot => self.boot.has_fault(self.status),
+            FactorName::Runtime => self.runtime.has_fault(self.status),
+            FactorName::Freshness | FactorName::Tenure | FactorName::ImageAge | FactorName::Conduct => true,
+        }
+    }
+
+    /// Of what good evidence earns a factor, the share that this evidence does: a quote by itself says a little of what
+    /// was booted and of what runs, and less than the logs do.
+    pub(super) fn measured_share(&self, model: &TrustModel, name: FactorName) -> f64 {
+        match (name, self.boot, self.runtime) {
+            (FactorName::Boot, Measured::Not, _) | (FactorName::Runtime, _, Measured::Not) => model.unmeasured_share(),
+            _ => 1.0,
+        }
+    }
 }
 
 impl TrustEvent {
@@ -102,6 +170,8 @@ impl TrustEvent {
             appraised_at: verdict.appraised_at(),
             image: image.map(|image| ComparedImage { id: image.id.clone(), created_at: image.created_at }),
             certificate_expires_at,
+            boot: Measured::of(verdict, verdict.coverage().boot, false),
+            runtime: Measured::of(verdict, verdict.coverage().runtime, true),
         })
     }
 
@@ -158,6 +228,17 @@ mod tests {
                 appraised_at: at,
                 image: Some(ComparedImage { id: image.clone(), created_at: at }),
                 certificate_expires_at: at,
+                boot: Measured::AsWhole,
+                runtime: Measured::AsWhole,
+            }),
+            TrustEvent::Attested(Attested {
+                status: VerdictStatus::Contraindicated,
+                quoted_at: at,
+                appraised_at: at,
+                image: None,
+                certificate_expires_at: at,
+                boot: Measured::Compared(VerdictStatus::Contraindicated),
+                runtime: Measured::Not,
             }),
             TrustEvent::evidence_refused("quote.nonce"),
             TrustEvent::ImageAssigned { image, created_at: at },
@@ -175,6 +256,7 @@ mod tests {
         insta::assert_snapshot!(written.join("\n"), @r#"
         {"event":"enrolled.v1","endorsement":"vendor","certificate_expires_at":"1970-01-01T00:00:01.000Z"}
         {"event":"attested.v1","status":"affirming","quoted_at":"1970-01-01T00:00:01.000Z","appraised_at":"1970-01-01T00:00:01.000Z","image":{"id":"web@1","created_at":"1970-01-01T00:00:01.000Z"},"certificate_expires_at":"1970-01-01T00:00:01.000Z"}
+        {"event":"attested.v1","status":"contraindicated","quoted_at":"1970-01-01T00:00:01.000Z","appraised_at":"1970-01-01T00:00:01.000Z","image":null,"certificate_expires_at":"1970-01-01T00:00:01.000Z","boot":"contraindicated","runtime":"not"}
         {"event":"evidence_refused.v1","code":"quote.nonce"}
         {"event":"image_assigned.v1","image":"web@1","created_at":"1970-01-01T00:00:01.000Z"}
         {"event":"image_cleared.v1"}

@@ -7,7 +7,7 @@ use vouchsafe_model::trust::TrustCurve;
 use vouchsafe_model::verdict::VerdictStatus::{Affirming, Contraindicated, Warning};
 use vouchsafe_model::{EndorsementGrade, Timestamp, TrustScore};
 
-use super::event::{Attested, ComparedImage, TrustEvent};
+use super::event::{Attested, ComparedImage, Measured, TrustEvent};
 use super::state::{TrustState, replay};
 use super::testing::{
     FAR, MODEL, START, Story, any_event, any_gap, any_status, attested, days, denied, enrolled, events, hours, minutes,
@@ -48,10 +48,15 @@ fn inserted(
     more
 }
 
+fn any_measured() -> impl Strategy<Value = Measured> {
+    prop_oneof![Just(Measured::AsWhole), Just(Measured::Not), any_status().prop_map(Measured::Compared)]
+}
+
 /// An event with everything in it that can be told in more than one way.
 fn any_varied_event(at: Timestamp) -> impl Strategy<Value = TrustEvent> {
-    let varied = (any_status(), 0u64..100_000, prop::option::of(0u64..10_000_000), 0u64..1_000_000).prop_map(
-        move |(status, delay_ms, image_age_secs, certificate_secs)| {
+    let measured = (any_measured(), any_measured());
+    let varied = (any_status(), 0u64..100_000, prop::option::of(0u64..10_000_000), 0u64..1_000_000, measured).prop_map(
+        move |(status, delay_ms, image_age_secs, certificate_secs, (boot, runtime))| {
             TrustEvent::Attested(Attested {
                 status,
                 quoted_at: at.minus(Duration::from_millis(delay_ms)),
@@ -61,6 +66,8 @@ fn any_varied_event(at: Timestamp) -> impl Strategy<Value = TrustEvent> {
                     created_at: at.minus(Duration::from_secs(secs)),
                 }),
                 certificate_expires_at: at.plus(Duration::from_secs(certificate_secs)),
+                boot,
+                runtime,
             })
         },
     );

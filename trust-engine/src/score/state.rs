@@ -33,7 +33,7 @@ pub struct TrustState {
     enrolment: Option<Enrolment>,
     certificate: Option<Certificate>,
     factors: PerFactor<FactorState>,
-    allowances: PerFault<Allowance>,
+    allowances: PerFault<Allowances>,
     /// When evidence last did not fail.
     vouched_at: Option<Timestamp>,
     /// When evidence last agreed in everything.
@@ -46,6 +46,30 @@ pub struct TrustState {
     uncompared_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     restored_at: Option<Timestamp>,
+}
+
+/// How many faults of one kind still count: what was booted and what runs count their own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allowances {
+    device: Allowance,
+    boot: Allowance,
+    runtime: Allowance,
+}
+
+impl Allowances {
+    const fn unused(at: Timestamp) -> Self {
+        let unused = Allowance::unused(at);
+        Self { device: unused, boot: unused, runtime: unused }
+    }
+
+    const fn of_mut(&mut self, name: FactorName) -> &mut Allowance {
+        match name {
+            FactorName::Boot => &mut self.boot,
+            FactorName::Runtime => &mut self.runtime,
+            FactorName::Freshness | FactorName::Tenure | FactorName::ImageAge | FactorName::Conduct => &mut self.device,
+        }
+    }
 }
 
 /// The latest enrolment.
@@ -109,7 +133,7 @@ impl TrustState {
     /// A device of which nothing is known but that it exists since `at`: nobody vouches for its EK, it never attested,
     /// and its score is zero. Its enrolment is the first event to be counted.
     pub fn begin(model: &TrustModel, at: Timestamp) -> Self {
-        let unused = Allowance::unused(at);
+        let unused = Allowances::unused(at);
         Self {
             format: Format,
             model: model.hash(),
@@ -144,7 +168,7 @@ impl TrustState {
     /// Whether a denial at `at` would count at all. One that would not need not be recorded.
     pub fn counts_denial_at(&self, model: &TrustModel, at: Timestamp) -> bool {
         let per_day = model.cost(Fault::Denied).counted_per_day;
-        self.allowances.of(Fault::Denied).share_at(per_day, at) > 0.0
+        self.allowances.of(Fault::Denied).device.share_at(per_day, at) > 0.0
     }
 
     /// Counts one event that happened at `at`.
@@ -160,14 +184,14 @@ impl TrustState {
                 self.certify(*certificate_expires_at, at);
             }
             TrustEvent::Attested(attested) => self.attest(model, attested, at),
-            TrustEvent::EvidenceRefused { .. } => self.fail(model, Fault::Refused, at),
+            TrustEvent::EvidenceRefused { .. } => self.fail(model, Fault::Refused, |_| true, at),
             // Nothing has been compared with it yet: the next evidence will be.
             TrustEvent::ImageAssigned { .. } => {}
             TrustEvent::ImageCleared {} => self.compare(model, None, at),
             TrustEvent::CertificateRenewed { expires_at } => self.certify(*expires_at, at),
             TrustEvent::Revoked {} => self.revoked_at = latest(self.revoked_at, self.restored_at.max(Some(at))),
             TrustEvent::Restored {} => self.restored_at = latest(self.restored_at, Some(at)),
-            TrustEvent::Denied { .. } => self.pay(model, Fault::Denied, at),
+            TrustEvent::Denied { .. } => self.pay(model, Fault::Denied, |_| true, at),
         }
         self
     }
@@ -242,10 +266,12 @@ impl TrustState {
                 self.vouch(model, attested, quoted_at, at);
                 // That nobody assigned an image is no fault of the device; the ceiling speaks for it.
                 if attested.image.is_some() {
-                    self.pay(model, Fault::Warning, at);
+                    self.pay(model, Fault::Warning, |name| attested.has_fault(name), at);
                 }
             }
-            VerdictStatus::Contraindicated => self.fail(model, Fault::Contraindicated, at),
+            VerdictStatus::Contraindicated => {
+                self.fail(model, Fault::Contraindicated, |name| attested.has_fault(name), at);
+            }
         }
     }
 
@@ -268,7 +294,8 @@ impl TrustState {
             let any = *model.warning().per_day.of(name);
             let grown = grown(any, since_vouched, params)
                 + grown(*model.affirming().per_day.of(name) - any, since_affirmed, params);
-            let level = decayed(*kind.level.of(name), at.since(quoted_at), params);
+            let full = *kind.level.of(name) * attested.measured_share(model, name);
+            let level = decayed(full, at.since(quoted_at), params);
             let earned = grown + (level - factor.positive_at(params, at)).max(0.0);
             *factor = factor.strengthen(params, earned, at);
         }
@@ -297,24 +324,27 @@ impl TrustState {
             FactorState::unknown(image_created_at).strengthen(params, params.cap(), image_created_at);
     }
 
-    fn fail(&mut self, model: &TrustModel, fault: Fault, at: Timestamp) {
+    fn fail(&mut self, model: &TrustModel, fault: Fault, concerns: impl Fn(FactorName) -> bool, at: Timestamp) {
         self.failed_at = latest(self.failed_at, self.vouched_at.max(Some(at)));
-        self.pay(model, fault, at);
+        self.pay(model, fault, concerns, at);
     }
 
-    /// Counts a fault, as far as the day's allowance of such faults goes.
-    fn pay(&mut self, model: &TrustModel, fault: Fault, at: Timestamp) {
+    /// Counts a fault of this kind, as far as the day's allowances of such faults go, against what it concerns.
+    fn pay(&mut self, model: &TrustModel, fault: Fault, concerns: impl Fn(FactorName) -> bool, at: Timestamp) {
         let cost = model.cost(fault);
-        let allowance = self.allowances.of_mut(fault);
-        let (left, counted) = allowance.count(cost.counted_per_day, at);
-        *allowance = left;
-        for name in FactorName::DEVICE {
+        let mut left = *self.allowances.of(fault);
+        for name in FactorName::DEVICE.into_iter().filter(|name| concerns(*name)) {
+            // Several factors may share an allowance, and the fault is one for all of them.
+            let mut before = *self.allowances.of(fault);
+            let (after, counted) = before.of_mut(name).count(cost.counted_per_day, at);
+            *left.of_mut(name) = after;
             let against = cost.against.of(name) * counted;
             if against > 0.0 {
                 let factor = self.factors.of_mut(name);
                 *factor = factor.weaken(model.factor(name), against, at);
             }
         }
+        *self.allowances.of_mut(fault) = left;
     }
 }
 

@@ -9,7 +9,7 @@ use vouchsafe_model::trust::TrustCurve;
 use vouchsafe_model::verdict::VerdictStatus;
 use vouchsafe_model::{DecisionId, EndorsementGrade, Timestamp};
 
-use super::event::{Attested, ComparedImage, TrustEvent};
+use super::event::{Attested, ComparedImage, Measured, TrustEvent};
 use super::model_file::TrustModel;
 use super::state::TrustState;
 
@@ -47,6 +47,8 @@ pub(super) fn attested_with(status: VerdictStatus, at: Timestamp, image_created_
         appraised_at: at,
         image: Some(ComparedImage { id: "web@1".parse().unwrap(), created_at: image_created_at }),
         certificate_expires_at: FAR,
+        boot: Measured::AsWhole,
+        runtime: Measured::AsWhole,
     })
 }
 

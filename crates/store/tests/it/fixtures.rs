@@ -7,13 +7,16 @@ use vouchsafe_model::pcr::{PcrBank, PcrIndex, PcrSet, PcrValue};
 use vouchsafe_model::token::JoinToken;
 use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{
-    AttestationId, Decision, DecisionId, Device, DeviceId, DeviceState, EndorsementGrade, EnrolmentId, Finding,
-    HashAlgorithm, Image, ImageId, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId, Verdict,
+    AttestationId, Coverage, Decision, DecisionId, Device, DeviceId, DeviceState, EndorsementGrade, EnrolmentId,
+    Finding, HashAlgorithm, Image, ImageId, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId, Verdict,
 };
 use vouchsafe_store::{
     AcceptedAttestation, EnrolmentOutcome, InitialTrust, LoggedDecision, NewEnrolment, NonceUse, Standing, Store,
     StoredEvidence, TpmReading, TrustSequence, TrustUpdate,
 };
+
+/// What the verdicts here looked at.
+const COVERAGE: Coverage = Coverage { endorsement: EndorsementGrade::Vendor, boot: true, runtime: false };
 
 /// When the tests take place, and so many seconds later.
 pub(crate) fn at(secs: i64) -> Timestamp {
@@ -168,7 +171,7 @@ pub(crate) fn accepted(standing: &Standing, number: u32) -> AcceptedAttestation 
         device: standing.device.id,
         enrolment: standing.device.keys.enrolment,
         nonce: nonce(number),
-        verdict: Verdict::new(attestation_id(number), now, now, standing.device.image.clone(), findings),
+        verdict: Verdict::new(attestation_id(number), now, now, standing.device.image.clone(), COVERAGE, findings),
         evidence: StoredEvidence {
             message: digest(b'm', number).as_bytes().to_vec(),
             signature: digest(b'S', number).as_bytes().to_vec(),

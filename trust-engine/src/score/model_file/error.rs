@@ -148,6 +148,12 @@ pub enum ModelFileError {
         /// What it is.
         value: f64,
     },
+    /// What was not measured would earn more than what was.
+    #[error("evidence.unmeasured is {value}, and must be 0 to 1")]
+    UnmeasuredOutOfRange {
+        /// What it is.
+        value: f64,
+    },
     /// The longest gap is none.
     #[error("evidence.max_gap_secs is {secs}, and must be 1 to {MAX_GAP_SECS}")]
     MaxGapOutOfRange {

@@ -22,6 +22,7 @@ pub struct TrustModel {
     hash: Sha256Digest,
     factors: PerFactor<FactorParams>,
     max_gap: Duration,
+    unmeasured: f64,
     affirming: Earned,
     warning: Earned,
     faults: PerFault<Cost>,
@@ -145,6 +146,11 @@ impl TrustModel {
         self.max_gap
     }
 
+    /// Of what good evidence earns boot or runtime, the share that it earns where nothing was compared.
+    pub fn unmeasured_share(&self) -> f64 {
+        self.unmeasured
+    }
+
     /// The parameters of a factor.
     pub fn factor(&self, name: FactorName) -> &FactorParams {
         self.factors.of(name)
@@ -200,6 +206,7 @@ impl TrustModel {
             put(format_args!("{fault:?}.counted_per_day"), self.cost(fault).counted_per_day);
         }
         put(format_args!("max_gap_secs"), self.max_gap.as_secs_f64());
+        put(format_args!("unmeasured"), self.unmeasured);
         for (grade, share) in &self.endorsement {
             put(format_args!("endorsement.{grade}"), *share);
         }
@@ -253,6 +260,7 @@ mod tests {
             ("name = \"default\"", "name = \"other\""),
             ("version = \"1\"", "version = \"2\""),
             ("max_gap_secs = 3600", "max_gap_secs = 3601"),
+            ("unmeasured = 0.5", "unmeasured = 0.51"),
             ("unknown_image = 40", "unknown_image = 41"),
             ("pinned = 0.3", "pinned = 0.31"),
             ("prior_weight = 10", "prior_weight = 11"),
@@ -269,6 +277,6 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_same_in_every_build() {
-        insta::assert_snapshot!(TrustModel::builtin().unwrap().hash(), @"45e6588705eac52def53be1d739bf900e5a8264416d10b06952b8e097e392a73");
+        insta::assert_snapshot!(TrustModel::builtin().unwrap().hash(), @"589ec6346811bb08579eb92426058cb0845d5a7036a3a85384e2b99590f4c796");
     }
 }

@@ -30,6 +30,7 @@ struct ModelFile {
 #[serde(deny_unknown_fields)]
 struct EvidenceFile {
     max_gap_secs: u64,
+    unmeasured: f64,
     affirming: EarnedFile,
     warning: WarningFile,
     contraindicated: CostFile,
@@ -76,12 +77,16 @@ pub(super) fn parse(text: &str) -> Result<TrustModel, ModelFileError> {
     if !(1..=MAX_GAP_SECS).contains(&evidence.max_gap_secs) {
         return Err(ModelFileError::MaxGapOutOfRange { secs: evidence.max_gap_secs });
     }
+    if !(0.0..=1.0).contains(&evidence.unmeasured) {
+        return Err(ModelFileError::UnmeasuredOutOfRange { value: evidence.unmeasured });
+    }
     let model = TrustModel {
         name: name("name", file.name)?,
         version: name("version", file.version)?,
         hash: Sha256Digest::new([0; 32]),
         factors,
         max_gap: Duration::from_secs(evidence.max_gap_secs),
+        unmeasured: evidence.unmeasured,
         affirming: Earned {
             level: amounts("affirming.level", &evidence.affirming.level)?,
             per_day: amounts("affirming.per_day", &evidence.affirming.per_day)?,
@@ -224,6 +229,7 @@ mod tests {
             ("pinned = 0.3", "pinned = 0"),
             ("none = 0.05", "none = 0.4"),
             ("max_gap_secs = 3600", "max_gap_secs = 0"),
+            ("unmeasured = 0.5", "unmeasured = 1.5"),
             ("against = { conduct = 0.3 }", "against = { conduct = -0.3 }"),
             ("against = { conduct = 0.3 }", "against = { image_age = 0.3 }"),
             ("counted_per_day = 5", "counted_per_day = 0.5"),
@@ -258,6 +264,7 @@ mod tests {
         endorsement.pinned is 0, and must be more than 0 and at most 1
         endorsement.none is more than that of the next better grade
         evidence.max_gap_secs is 0, and must be 1 to 86400
+        evidence.unmeasured is 1.5, and must be 0 to 1
         evidence.denied.conduct is -0.3, and must be 0 to 1000000
         evidence.denied.image_age: the age of an image follows from when it was made, not from evidence
         evidence.denied.counted_per_day is 0.5, and must be 1 to 1000
