@@ -167,6 +167,7 @@ impl TrustEngine {
             evidence: stored(evidence, &quote, now),
             facts: Some(payload.facts.sanitised()),
             trust: self.trust_update(&standing, &event, now).await?,
+            boot: None,
         };
         match self.store().accept_attestation(&accepted).await.map_err(EngineError::from)? {
             Acceptance::Accepted(_) => Ok(Attempt::Accepted(Box::new((verdict, standing)))),

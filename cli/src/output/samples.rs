@@ -198,6 +198,8 @@ fn image(id: &str, values: &[(u8, u8)], ignored: &[u8]) -> Image {
             ignored: ignored.iter().map(|index| pcr(*index)).collect(),
         },
         retired_at: None,
+        activated_at: ago(86_400),
+        document: None,
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use crate::hash::Sha256Digest;
 use crate::id::{InvalidId, text_schema, text_serde};
 use crate::pcr::{PcrBank, PcrSet};
 use crate::time::Timestamp;
@@ -72,16 +73,55 @@ pub struct ReferenceValues {
 }
 
 /// A golden image: a state in which a device is trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, ToSchema)]
 pub struct Image {
     /// Its name and version.
     pub id: ImageId,
     /// When it was made. Its age costs trust.
     pub created_at: Timestamp,
-    /// What it expects.
+    /// The PCR values that it expects. An image that is described by a document may expect none.
     pub reference: ReferenceValues,
     /// When it was withdrawn, if it was.
     pub retired_at: Option<Timestamp>,
+    /// When this engine took it: the overlap with those that it supersedes begins here. What was written before there
+    /// was this field reads as [`Self::created_at`].
+    pub activated_at: Timestamp,
+    /// The document that describes it; `None` when it is known by its PCR values alone.
+    pub document: Option<ImageDocument>,
+}
+
+/// What is to be known of an image's document without reading it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+pub struct ImageDocument {
+    /// SHA-256 of the document's text.
+    pub digest: Sha256Digest,
+    /// The images whose place it takes. This engine need not have all of them.
+    #[serde(default)]
+    pub supersedes: Vec<ImageId>,
+    /// For how long after its activation they are still valid, in seconds: hosts that have not rebooted yet are no alarm.
+    pub overlap_secs: u64,
+    /// How old it may become, in seconds; `None` is no bound.
+    pub max_age_secs: Option<u64>,
+    /// The name of the key that signed it; `None` when nobody did.
+    pub signed_by: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Image {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// The fields as they may have been written.
+        #[derive(Deserialize)]
+        struct Written {
+            id: ImageId,
+            created_at: Timestamp,
+            reference: ReferenceValues,
+            retired_at: Option<Timestamp>,
+            activated_at: Option<Timestamp>,
+            document: Option<ImageDocument>,
+        }
+        let Written { id, created_at, reference, retired_at, activated_at, document } =
+            Written::deserialize(deserializer)?;
+        Ok(Self { id, created_at, reference, retired_at, activated_at: activated_at.unwrap_or(created_at), document })
+    }
 }
 
 #[cfg(test)]
@@ -101,5 +141,39 @@ mod tests {
         for text in ["web", "@1", "web@", "a@b@c", "../x@1", "-x@1", "a b@1", "a/b@1", "a\0@1", long.as_str()] {
             assert!(text.parse::<ImageId>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_image_of_before_it_had_a_document_was_activated_when_it_was_made() {
+        let old = r#"{"id":"web@1","created_at":"2026-01-31T12:00:00Z","reference":{"banks":[],"ignored":[]}}"#;
+        let read: Image = serde_json::from_str(old).unwrap();
+        assert_eq!((read.activated_at, read.retired_at, &read.document), (read.created_at, None, &None));
+    }
+
+    #[test]
+    fn an_image_survives_being_written_and_read() {
+        let document = ImageDocument {
+            digest: Sha256Digest::new([7; 32]),
+            supersedes: vec!["web@1".parse().unwrap()],
+            overlap_secs: 86_400,
+            max_age_secs: Some(u64::MAX),
+            signed_by: Some("release".to_owned()),
+        };
+        let image = Image {
+            id: "web@2".parse().unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            reference: ReferenceValues { banks: Vec::new(), ignored: PcrSet::from_bits(0).unwrap() },
+            retired_at: None,
+            activated_at: Timestamp::from_unix_secs(1),
+            document: Some(document),
+        };
+        let text = serde_json::to_string(&image).unwrap();
+        assert_eq!(serde_json::from_str::<Image>(&text).unwrap(), image);
+    }
+
+    #[test]
+    fn a_document_without_a_digest_is_refused() {
+        let error = serde_json::from_str::<ImageDocument>(r#"{"overlap_secs":0}"#).unwrap_err();
+        assert!(error.to_string().contains("digest"), "{error}");
     }
 }

@@ -25,7 +25,7 @@ pub use endorsement::EndorsementGrade;
 pub use finding::{Finding, FindingCode, Severity};
 pub use hash::{HashAlgorithm, Sha256Digest};
 pub use id::{AttestationId, DecisionId, DeviceId, EnrolmentId, TokenId};
-pub use image::{Image, ImageId, ReferenceValues};
+pub use image::{Image, ImageDocument, ImageId, ReferenceValues};
 pub use pcr::{PcrBank, PcrIndex, PcrSelection};
 pub use time::Timestamp;
 pub use trust::TrustScore;

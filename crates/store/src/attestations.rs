@@ -5,6 +5,7 @@ use vouchsafe_model::device::HostFacts;
 use vouchsafe_model::{AttestationId, DeviceId, EnrolmentId, PcrBank, Sha256Digest, Timestamp, Verdict};
 
 use crate::error::StoreError;
+use crate::logs::BootUpdate;
 use crate::page::Page;
 use crate::trust::{TrustSequence, TrustUpdate};
 
@@ -73,6 +74,8 @@ pub struct AcceptedAttestation {
     pub facts: Option<HostFacts>,
     /// What it does to the device's trust.
     pub trust: TrustUpdate,
+    /// What it says of the device's present boot; `None` leaves what is known of it as it is.
+    pub boot: Option<BootUpdate>,
 }
 
 /// What became of accepted evidence. Unless it was stored, nothing was: the nonce is not spent either.
@@ -83,7 +86,8 @@ pub enum Acceptance {
     /// The nonce was used before, or is so old that this is no longer known (threat 9).
     NonceSpent,
     /// Something that the verdict or the trust was computed from changed meanwhile: the trust, by another attestation
-    /// or otherwise; the device's keys; its image. The caller reads the [`Standing`](crate::Standing) and appraises anew.
+    /// or otherwise; the device's keys; its image; its boot record. The caller reads the [`Standing`](crate::Standing) and
+    /// the [`BootRecord`](crate::BootRecord) and appraises anew.
     Superseded,
     /// There is no such device.
     DeviceUnknown,
@@ -180,13 +184,14 @@ impl AttestationRecord {
 #[async_trait]
 pub trait Attestations: Send + Sync {
     /// Stores accepted evidence: spends its nonce, adds attestation and trust row, makes both the device's latest, and
-    /// replaces its facts. All of it or none.
+    /// replaces its facts. What it says of the boot replaces the boot record, and what came ahead of it is done with. All of
+    /// it or none.
     ///
     /// Under a lock on the device, in this order: `DeviceUnknown`, `DeviceRevoked`, `NonceSpent`, `Superseded`.
     ///
     /// # Errors
-    /// `Conflict` when the attestation's id is taken, `TooLarge` when a part exceeds its bound in
-    /// [`limits`](crate::limits).
+    /// `Conflict` when the attestation's id is taken, or when the boot is of another enrolment; `Missing` when the boot's
+    /// event log is not stored; `TooLarge` when a part exceeds its bound in [`limits`](crate::limits).
     async fn accept_attestation(&self, accepted: &AcceptedAttestation) -> Result<Acceptance, StoreError>;
 
     /// Records that evidence was refused, burns its nonce and updates the device's trust. All of it or none.

@@ -21,6 +21,12 @@ pub enum Entity {
     Attestation,
     /// Evidence that was refused.
     Refusal,
+    /// A boot event log.
+    EventLog,
+    /// What is known of a device's present boot.
+    Boot,
+    /// A forbidden signature database.
+    Dbx,
     /// A row of a trust history.
     Trust,
     /// A decision.
@@ -41,6 +47,9 @@ impl Entity {
             Self::Nonce => "nonce",
             Self::Attestation => "attestation",
             Self::Refusal => "refusal",
+            Self::EventLog => "event log",
+            Self::Boot => "boot record",
+            Self::Dbx => "forbidden signature database",
             Self::Trust => "trust history",
             Self::Decision => "decision",
             Self::Database => "database",

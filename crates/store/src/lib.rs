@@ -1,5 +1,5 @@
-//! What the engines remember, behind traits: join tokens, devices and their keys, golden images, attestations, the
-//! history of trust, and the decision log.
+//! What the engines remember, behind traits: join tokens, devices and their keys, golden images, attestations,
+//! measurement logs, revocations, the history of trust, and the decision log.
 //!
 //! Each operation is one atomic transaction and is named after what happens in the domain, so that no caller can do
 //! half of it: an enrolment counts its token and stores its keys, or neither; accepted evidence spends its nonce and
@@ -16,8 +16,10 @@ mod enrolment;
 mod error;
 mod images;
 pub mod limits;
+mod logs;
 mod maintenance;
 mod page;
+mod revocations;
 mod sqlite;
 mod tokens;
 mod trust;
@@ -30,9 +32,11 @@ pub use decisions::{DecisionFilter, DecisionLog, LoggedDecision};
 pub use devices::{CertificateRecording, DeviceFilter, Devices, IssuedCertificate, Standing, StateChange};
 pub use enrolment::{EnrolmentOutcome, NewEnrolment};
 pub use error::{Entity, StoreError};
-pub use images::Images;
+pub use images::{Images, StoredDocument};
+pub use logs::{AheadOutcome, BootRecord, BootUpdate, BootVersion, ImaAhead, Logs};
 pub use maintenance::{Maintenance, Purged, RetentionPolicy};
 pub use page::{Page, PageLimit};
+pub use revocations::{DbxOutcome, Revocations, StoredDbx};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use tokens::Tokens;
 pub use trust::{InitialTrust, TrustAppend, TrustHistory, TrustRow, TrustSequence, TrustUpdate};
@@ -40,6 +44,12 @@ pub use trust::{InitialTrust, TrustAppend, TrustHistory, TrustRow, TrustSequence
 /// Everything that is remembered, for those who need all of it.
 ///
 /// Whoever needs less asks for less: `&dyn Tokens`, `&dyn DecisionLog`.
-pub trait Store: Tokens + Devices + Images + Attestations + TrustHistory + DecisionLog + Maintenance {}
+pub trait Store:
+    Tokens + Devices + Images + Attestations + Logs + Revocations + TrustHistory + DecisionLog + Maintenance
+{
+}
 
-impl<S> Store for S where S: Tokens + Devices + Images + Attestations + TrustHistory + DecisionLog + Maintenance {}
+impl<S> Store for S where
+    S: Tokens + Devices + Images + Attestations + Logs + Revocations + TrustHistory + DecisionLog + Maintenance
+{
+}

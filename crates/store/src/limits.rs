@@ -5,6 +5,12 @@
 pub const MAX_LABEL_BYTES: usize = 256;
 /// The most bytes of an image's reference values, as JSON.
 pub const MAX_REFERENCE_BYTES: usize = 256 * 1024;
+/// The most bytes of an image's document, and the most of the envelope that it was signed in.
+pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024 * 1024;
+/// The longest name of the key that signed an image's document, in bytes.
+pub const MAX_KEY_NAME_BYTES: usize = 1024;
+/// The most images that one image supersedes.
+pub const MAX_SUPERSEDED_IMAGES: usize = 256;
 /// The most bytes of an event or of a state.
 pub const MAX_TRUST_BYTES: usize = 64 * 1024;
 /// The longest reason of a revocation, in bytes.
@@ -19,6 +25,18 @@ pub const MAX_EK_CERTIFICATE_BYTES: usize = 16 * 1024;
 pub const MAX_QUOTE_BYTES: usize = 8 * 1024;
 /// The most bytes of a verdict, as JSON.
 pub const MAX_VERDICT_BYTES: usize = 256 * 1024;
+/// The most bytes of a boot event log.
+pub const MAX_EVENT_LOG_BYTES: usize = 1024 * 1024;
+/// The longest name of a boot, in bytes.
+pub const MAX_BOOT_NAME_BYTES: usize = 128;
+/// The most bytes of the state of an IMA replay, as JSON.
+pub const MAX_IMA_STATE_BYTES: usize = 1024 * 1024;
+/// The most bytes of a forbidden signature database.
+pub const MAX_DBX_BYTES: usize = 1024 * 1024;
+/// The longest name of an architecture, in bytes.
+pub const MAX_ARCH_BYTES: usize = 32;
+/// The most architectures that have a forbidden signature database.
+pub const MAX_DBX_ARCHITECTURES: usize = 16;
 /// The longest code of a refusal, in bytes.
 pub const MAX_CODE_BYTES: usize = 128;
 /// The longest detail of a refusal, in bytes.

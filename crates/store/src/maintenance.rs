@@ -9,7 +9,8 @@ use crate::error::StoreError;
 
 /// For how long things are remembered; `None` is for ever. What a device points to as its latest is always kept.
 ///
-/// Spent nonces have no entry: they are remembered until they expire, and no longer.
+/// Spent nonces have no entry: they are remembered until they expire, and no longer. Neither have boot event logs: while the
+/// boot of any device names one it is kept, and then for [`Self::IDLE_EVENT_LOG`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
     /// Decisions, from the instant at which they were made.
@@ -27,7 +28,11 @@ pub struct RetentionPolicy {
 impl RetentionPolicy {
     /// The most rows of one kind that any call deletes.
     pub const MAX_ROWS: u32 = 10_000;
-    /// Nothing is forgotten but nonces that have expired.
+    /// For how long a boot event log is kept that was put and is not named by a boot yet, or is no longer. A host sends one
+    /// again that is missed, so this need only be longer than an appraisal; it bounds what a host can fill the disk with
+    /// that makes up a new log for each quote.
+    pub const IDLE_EVENT_LOG: Duration = Duration::from_secs(2 * 3600);
+    /// Nothing is forgotten but nonces that have expired, and event logs that no boot names.
     pub const FOR_EVER: Self =
         Self { decisions: None, attestations: None, trust: None, certificates: None, max_rows: 1_000 };
 }
@@ -47,6 +52,8 @@ pub struct Purged {
     pub trust: u64,
     /// Certificates.
     pub certificates: u64,
+    /// Boot event logs.
+    pub event_logs: u64,
     /// Whether some kind reached the bound of the call, so that there may be more to delete.
     pub more: bool,
 }

@@ -22,9 +22,10 @@ impl TrustEngine {
                 "leaves no PCR to compare, and an image that nothing can fail protects nobody",
             ));
         }
+        let now = self.now();
         let image = Image {
             id: asked.id,
-            created_at: self.now(),
+            created_at: now,
             reference: ReferenceValues {
                 banks: vec![vouchsafe_model::PcrBank {
                     bank: quoted.bank,
@@ -33,6 +34,8 @@ impl TrustEngine {
                 ignored: asked.ignore,
             },
             retired_at: None,
+            activated_at: now,
+            document: None,
         };
         self.store().create_image(&image).await?;
         tracing::info!(image.id = %image.id, device.id = %asked.device, "image captured");

@@ -36,7 +36,8 @@ fn quote(tpm: &ForgedTpm, selection: &str) -> AuthenticQuote {
 
 fn image(reference: ReferenceValues) -> Image {
     let id = "web@1".parse().unwrap();
-    Image { id, created_at: Timestamp::UNIX_EPOCH, reference, retired_at: None }
+    let created_at = Timestamp::UNIX_EPOCH;
+    Image { id, created_at, reference, retired_at: None, activated_at: created_at, document: None }
 }
 
 fn texts(findings: &[Finding]) -> Vec<String> {

@@ -7,7 +7,7 @@ use vouchsafe_model::{DeviceId, DeviceState};
 use super::devices::Present;
 use super::group::{Step, Work};
 use super::operation::Operation;
-use super::{SqliteStore, trust};
+use super::{SqliteStore, boots, trust};
 use crate::attestations::{
     Acceptance, AcceptedAttestation, NonceSpending, NonceUse, RefusalNumber, RefusalRecording, RefusedEvidence,
 };
@@ -16,10 +16,16 @@ use crate::limits::{MAX_CODE_BYTES, MAX_DETAIL_BYTES, MAX_FACTS_BYTES, MAX_QUOTE
 
 /// See [`Attestations::accept_attestation`](crate::Attestations::accept_attestation).
 pub(super) async fn accept(store: &SqliteStore, accepted: &AcceptedAttestation) -> Result<Acceptance, StoreError> {
-    let AcceptedAttestation { verdict, evidence, facts, trust, .. } = accepted;
+    let AcceptedAttestation { verdict, evidence, facts, trust, boot, .. } = accepted;
     ACCEPT.at_most(MAX_QUOTE_BYTES, "the quote's message", evidence.message.len())?;
     ACCEPT.at_most(MAX_QUOTE_BYTES, "the quote's signature", evidence.signature.len())?;
     trust::check(ACCEPT, &trust.event, &trust.state)?;
+    if let Some(boot) = boot {
+        boots::check(ACCEPT, boot.boot.as_deref(), boot.ima.as_deref())?;
+        if boot.enrolment != accepted.enrolment {
+            return Err(ACCEPT.about(Entity::Boot).conflict(&accepted.device));
+        }
+    }
     let work = Accept {
         verdict: ACCEPT.json(MAX_VERDICT_BYTES, "the verdict", verdict)?,
         pcrs: ACCEPT.json(MAX_VERDICT_BYTES, "the PCR values", &evidence.pcrs)?,
@@ -44,7 +50,7 @@ impl Work for Accept {
     type Outcome = Acceptance;
 
     async fn perform(&self, tx: &mut Transaction<'_, Sqlite>) -> Result<Step<Acceptance>, StoreError> {
-        let AcceptedAttestation { device, enrolment, nonce, verdict, trust, .. } = &self.accepted;
+        let AcceptedAttestation { device, enrolment, nonce, verdict, trust, boot, .. } = &self.accepted;
         let Some(present) = Present::find(tx, ACCEPT, *device).await? else {
             return Ok(Step::Undo(Acceptance::DeviceUnknown));
         };
@@ -60,6 +66,11 @@ impl Work for Accept {
         let Some(row) = trust::append(tx, ACCEPT, *device, present.trust, trust).await? else {
             return Ok(Step::Undo(Acceptance::Superseded));
         };
+        if let Some(boot) = boot
+            && boots::update(tx, ACCEPT, *device, boot).await?.is_none()
+        {
+            return Ok(Step::Undo(Acceptance::Superseded));
+        }
         let number = present.attestation.saturating_add(1);
         self.insert(tx, number).await?;
         sqlx::query(

@@ -31,9 +31,12 @@ impl Maintenance for SqliteStore {
         if let Some(before) = before(policy.certificates) {
             purged.certificates = self.delete(CERTIFICATES, before, limit).await?;
         }
+        let idle = now.minus(RetentionPolicy::IDLE_EVENT_LOG);
+        let most_event_logs = limit.min(EVENT_LOGS_AT_ONCE);
+        purged.event_logs = self.delete(EVENT_LOGS, idle, most_event_logs).await?;
         let Purged { nonces, decisions, attestations, refusals, trust, certificates, .. } = purged;
         let most = [nonces, decisions, attestations, refusals, trust, certificates].into_iter().max();
-        purged.more = most >= Some(u64::from(limit));
+        purged.more = most >= Some(u64::from(limit)) || purged.event_logs >= u64::from(most_event_logs);
         Ok(purged)
     }
 
@@ -68,6 +71,14 @@ const TRUST: &str = "DELETE FROM trust_history WHERE rowid IN (SELECT t.rowid FR
 const CERTIFICATES: &str = "DELETE FROM certificates WHERE digest IN (SELECT c.digest FROM certificates c \
      WHERE c.expires_at_ms < ? AND NOT EXISTS (SELECT 1 FROM devices WHERE certificate_digest = c.digest) \
      ORDER BY c.expires_at_ms LIMIT ?)";
+
+/// Those that no boot names. Their bytes go with them.
+const EVENT_LOGS: &str = "DELETE FROM event_logs WHERE digest IN (SELECT l.digest FROM event_logs l \
+     WHERE l.last_of_use_ms < ? AND NOT EXISTS (SELECT 1 FROM boots WHERE event_log = l.digest) \
+     ORDER BY l.last_of_use_ms LIMIT ?)";
+
+/// The most event logs that are deleted in one call: they are large, and others wait meanwhile.
+const EVENT_LOGS_AT_ONCE: u32 = 64;
 
 impl SqliteStore {
     /// Deletes by a statement that takes the cut and the most rows.

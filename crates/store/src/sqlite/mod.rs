@@ -7,15 +7,18 @@
 
 mod accept;
 mod attestations;
+mod boots;
 mod decisions;
 mod devices;
 mod enrolment;
 mod fields;
 mod group;
 mod images;
+mod logs;
 mod maintenance;
 mod open;
 mod operation;
+mod revocations;
 mod rows;
 mod tokens;
 mod trust;

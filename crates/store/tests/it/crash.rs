@@ -1,4 +1,5 @@
-//! Killed at any instant, the store has all that it acknowledged, and no nonce works twice (threat 28).
+//! Killed at any instant, the store has all that it acknowledged, no nonce works twice, and no attestation is without
+//! its boot record (threat 28).
 //!
 //! The child is this same test binary. Several devices attest in it without a pause, and each says so after each
 //! acknowledgement; the parent kills it at an instant that the child does not know, looks at the file, and starts it
@@ -12,12 +13,13 @@ use std::time::Duration;
 
 use vouchsafe_model::AttestationId;
 use vouchsafe_store::{
-    Acceptance, AttestationRecord, Attestations, DecisionLog, NonceSpending, Page, PageLimit, SqliteOptions,
-    SqliteStore, TrustHistory,
+    Acceptance, AheadOutcome, AttestationRecord, Attestations, DecisionLog, Logs, NonceSpending, Page, PageLimit,
+    SqliteOptions, SqliteStore, TrustHistory,
 };
 
 use crate::fixtures::{
-    accepted, at, attestation_id, create_token, decision, decision_id, device_id, enrol, nonce, standing,
+    accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id, device_id, enrol, event_log,
+    event_log_digest, ima_state, nonce, standing,
 };
 use crate::sqlite::schema::assert_sound;
 
@@ -50,7 +52,18 @@ async fn child_that_attests_until_it_is_killed() {
 #[expect(clippy::print_stdout, reason = "the parent reads the acknowledgements")]
 async fn attest(store: SqliteStore, device: u32) {
     for number in last_number(&store, device).await + 1.. {
-        let evidence = accepted(&standing(&store, device).await, number);
+        let mut follows = store.boot(device_id(device)).await.unwrap().map(|record| record.version);
+        if number % 3 == 0 {
+            let outcome = store.put_ima_ahead(device_id(device), follows, &ahead(number)).await.unwrap();
+            let AheadOutcome::Stored(version) = outcome else { panic!("{outcome:?}") };
+            follows = Some(version);
+        }
+        // Every few attestations the host boots anew, with another event log.
+        let log = number / 4;
+        store.put_event_log(event_log_digest(log), &event_log(log), at(0)).await.unwrap();
+        let present = standing(&store, device).await;
+        let evidence =
+            accepted_with_boot(&present, follows, number, |boot| boot.event_log = Some(event_log_digest(log)));
         let acceptance = store.accept_attestation(&evidence).await.unwrap();
         assert!(matches!(acceptance, Acceptance::Accepted(_)), "{acceptance:?}");
         println!("accepted {device} {number}");
@@ -166,7 +179,25 @@ async fn assert_kept(store: &SqliteStore, device: u32, accepted: &[u32], decided
         let spending = store.spend_nonce(device_id(device), &nonce(number)).await.unwrap();
         assert_eq!(spending, NonceSpending::AlreadySpent, "nonce {number}");
     }
+    assert_boot(store, device, last).await;
     for number in decided {
         assert_eq!(store.decision(decision_id(*number)).await.unwrap(), Some(decision(*number)));
     }
+}
+
+/// The boot record is that of the last attestation, neither older nor newer; a part that came ahead is of the one after it.
+async fn assert_boot(store: &SqliteStore, device: u32, last: u32) {
+    let record = store.boot(device_id(device)).await.unwrap();
+    let ahead_of = record.as_ref().and_then(|record| record.ahead.clone());
+    assert!(ahead_of.is_none_or(|part| part == ahead(last + 1)), "what came ahead of it is done with");
+    if last == base(device) {
+        assert!(record.is_none_or(|record| record.ima.is_none()), "no attestation was accepted");
+        return;
+    }
+    let record = record.expect("an attestation has its boot record");
+    assert_eq!((record.restart_count, record.at), (last, at(i64::from(last))));
+    assert_eq!(record.ima, Some(ima_state(last)));
+    let log = record.event_log.unwrap();
+    assert_eq!(log, event_log_digest(last / 4));
+    assert_eq!(store.event_log(log).await.unwrap(), Some(event_log(last / 4)), "the log that a boot names is there");
 }

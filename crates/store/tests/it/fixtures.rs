@@ -8,11 +8,12 @@ use vouchsafe_model::token::JoinToken;
 use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{
     AttestationId, Coverage, Decision, DecisionId, Device, DeviceId, DeviceState, EndorsementGrade, EnrolmentId,
-    Finding, HashAlgorithm, Image, ImageId, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId, Verdict,
+    Finding, HashAlgorithm, Image, ImageDocument, ImageId, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId,
+    Verdict,
 };
 use vouchsafe_store::{
-    AcceptedAttestation, EnrolmentOutcome, InitialTrust, LoggedDecision, NewEnrolment, NonceUse, Standing, Store,
-    StoredEvidence, TpmReading, TrustSequence, TrustUpdate,
+    AcceptedAttestation, BootUpdate, BootVersion, EnrolmentOutcome, ImaAhead, InitialTrust, LoggedDecision,
+    NewEnrolment, NonceUse, Standing, Store, StoredEvidence, TpmReading, TrustSequence, TrustUpdate,
 };
 
 /// What the verdicts here looked at.
@@ -71,7 +72,21 @@ pub(crate) fn image(number: u32) -> Image {
         created_at: at(i64::from(number)),
         reference: ReferenceValues { banks: vec![pcrs(number)], ignored: PcrSet::from_bits(0b1010).unwrap() },
         retired_at: None,
+        activated_at: at(i64::from(number) + 60),
+        document: None,
     }
+}
+
+/// An image with a document that supersedes these.
+pub(crate) fn documented(number: u32, supersedes: &[u32]) -> Image {
+    let document = ImageDocument {
+        digest: digest(b'd', number),
+        supersedes: supersedes.iter().copied().map(image_id).collect(),
+        overlap_secs: 86_400,
+        max_age_secs: Some(u64::MAX),
+        signed_by: Some(format!("key {number}")),
+    };
+    Image { document: Some(document), ..image(number) }
 }
 
 pub(crate) fn ek_digest(number: u32) -> Sha256Digest {
@@ -187,6 +202,59 @@ pub(crate) fn accepted(standing: &Standing, number: u32) -> AcceptedAttestation 
         },
         facts: None,
         trust: update(standing.trust.sequence, i64::from(number)),
+        boot: None,
+    }
+}
+
+/// A boot event log of this number.
+pub(crate) fn event_log(number: u32) -> Vec<u8> {
+    digest(b'L', number).as_bytes().repeat(1000)
+}
+
+/// Its digest, as far as the store knows.
+pub(crate) fn event_log_digest(number: u32) -> Sha256Digest {
+    digest(b'l', number)
+}
+
+/// The state of an IMA replay, larger than a page of the file.
+pub(crate) fn ima_state(number: u32) -> String {
+    format!(r#"{{"entries":{number},"pcr":"{}"}}"#, digest(b'i', number).to_string().repeat(100))
+}
+
+/// What evidence of this number says of the device's boot, which is its first.
+pub(crate) fn boot_update(accepted: &AcceptedAttestation, follows: Option<BootVersion>, number: u32) -> BootUpdate {
+    BootUpdate {
+        follows,
+        enrolment: accepted.enrolment,
+        boot: Some("boot-1".to_owned()),
+        reset_count: u32::MAX,
+        restart_count: number,
+        event_log: None,
+        ima: Some(ima_state(number)),
+        at: accepted.evidence.received_at,
+    }
+}
+
+/// Evidence of this number for a device that stands so, which says so much of its boot.
+pub(crate) fn accepted_with_boot(
+    standing: &Standing,
+    follows: Option<BootVersion>,
+    number: u32,
+    change: impl FnOnce(&mut BootUpdate),
+) -> AcceptedAttestation {
+    let evidence = accepted(standing, number);
+    let mut boot = boot_update(&evidence, follows, number);
+    change(&mut boot);
+    AcceptedAttestation { boot: Some(boot), ..evidence }
+}
+
+/// A part of the list of this boot that came ahead of its quote.
+pub(crate) fn ahead(number: u32) -> ImaAhead {
+    ImaAhead {
+        boot: "boot-1".to_owned(),
+        offset: u64::MAX - u64::from(number),
+        state: ima_state(number),
+        at: at(i64::from(number)),
     }
 }
 

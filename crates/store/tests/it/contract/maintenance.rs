@@ -10,7 +10,8 @@ use vouchsafe_store::{
 
 use super::on_every_store;
 use crate::fixtures::{
-    accepted, at, attestation_id, decision, decision_id, device_id, digest, enrol, enrolment_id, first_device, standing,
+    accepted, accepted_with_boot, at, attestation_id, decision, decision_id, device_id, digest, enrol, enrolment_id,
+    event_log, event_log_digest, first_device, standing,
 };
 
 on_every_store! {
@@ -21,6 +22,10 @@ on_every_store! {
     old_refusals_are_forgotten,
     certificates_that_ended_are_forgotten_but_the_present_ones,
     a_purge_is_bounded_and_says_that_there_is_more,
+    an_event_log_waits_for_a_boot_that_names_it,
+    an_event_log_that_a_boot_names_is_kept,
+    an_event_log_that_no_boot_names_any_more_is_forgotten_after_a_while,
+    event_logs_are_forgotten_a_few_at_a_time,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -153,4 +158,81 @@ async fn a_purge_is_bounded_and_says_that_there_is_more(store: Arc<dyn Store>) {
     attest(&*store, 1, [1_000_001, 1_000_002]).await;
     let none = RetentionPolicy { max_rows: 0, ..policy };
     assert_eq!(store.purge(at(2_000_000), &none).await.unwrap().nonces, 1);
+}
+
+/// Purges so many seconds into the test, and says how many event logs that cost.
+async fn event_logs_purged(store: &dyn Store, secs: i64) -> u64 {
+    store.purge(at(secs), &RetentionPolicy::FOR_EVER).await.unwrap().event_logs
+}
+
+/// Accepts evidence of a device whose boot has this event log.
+async fn attest_with_log(store: &dyn Store, device: u32, number: u32, log: Option<u32>) {
+    let follows = store.boot(device_id(device)).await.unwrap().map(|record| record.version);
+    let present = standing(store, device).await;
+    let evidence = accepted_with_boot(&present, follows, number, |boot| boot.event_log = log.map(event_log_digest));
+    store.accept_attestation(&evidence).await.unwrap();
+    assert_eq!(store.boot(device_id(device)).await.unwrap().unwrap().event_log, log.map(event_log_digest));
+}
+
+const IDLE: i64 = RetentionPolicy::IDLE_EVENT_LOG.as_secs().cast_signed();
+
+async fn an_event_log_waits_for_a_boot_that_names_it(store: Arc<dyn Store>) {
+    assert!(RetentionPolicy::IDLE_EVENT_LOG >= HOUR);
+    store.put_event_log(event_log_digest(1), &event_log(1), at(0)).await.unwrap();
+    assert_eq!(event_logs_purged(&*store, IDLE).await, 0);
+    // Put again it waits anew, even if the clock is put back after that.
+    store.put_event_log(event_log_digest(1), &event_log(1), at(100)).await.unwrap();
+    store.put_event_log(event_log_digest(1), &event_log(1), at(50)).await.unwrap();
+    assert_eq!(event_logs_purged(&*store, IDLE + 100).await, 0);
+    assert_eq!(store.event_log(event_log_digest(1)).await.unwrap(), Some(event_log(1)));
+    assert_eq!(event_logs_purged(&*store, IDLE + 101).await, 1);
+    assert_eq!(store.event_log(event_log_digest(1)).await.unwrap(), None);
+    store.put_event_log(event_log_digest(1), &event_log(1), at(0)).await.unwrap();
+    assert_eq!(store.event_log(event_log_digest(1)).await.unwrap(), Some(event_log(1)), "it can come again");
+}
+
+async fn an_event_log_that_a_boot_names_is_kept(store: Arc<dyn Store>) {
+    first_device(&*store).await;
+    enrol(&*store, 2).await;
+    store.put_event_log(event_log_digest(1), &event_log(1), at(0)).await.unwrap();
+    attest_with_log(&*store, 1, 1, Some(1)).await;
+    attest_with_log(&*store, 2, 2, Some(1)).await;
+    assert_eq!(event_logs_purged(&*store, 100 * IDLE).await, 0);
+    attest_with_log(&*store, 1, 3, None).await;
+    assert_eq!(event_logs_purged(&*store, 100 * IDLE).await, 0, "the second device still names it");
+    assert_eq!(store.event_log(event_log_digest(1)).await.unwrap(), Some(event_log(1)));
+    // A revoked device may be restored, and goes on from there.
+    let present = standing(&*store, 2).await;
+    store.revoke_device(device_id(2), "lost", &crate::fixtures::update(present.trust.sequence, 4)).await.unwrap();
+    assert_eq!(event_logs_purged(&*store, 100 * IDLE).await, 0);
+}
+
+async fn an_event_log_that_no_boot_names_any_more_is_forgotten_after_a_while(store: Arc<dyn Store>) {
+    first_device(&*store).await;
+    for log in [1, 2] {
+        store.put_event_log(event_log_digest(log), &event_log(log), at(0)).await.unwrap();
+    }
+    attest_with_log(&*store, 1, 1, Some(1)).await;
+    let rebooted = u32::try_from(10 * IDLE).unwrap();
+    attest_with_log(&*store, 1, rebooted, Some(2)).await;
+    assert_eq!(event_logs_purged(&*store, 11 * IDLE).await, 0, "it was of use until the reboot");
+    assert_eq!(event_logs_purged(&*store, 11 * IDLE + 1).await, 1);
+    assert_eq!(store.event_log(event_log_digest(1)).await.unwrap(), None);
+    assert_eq!(store.event_log(event_log_digest(2)).await.unwrap(), Some(event_log(2)));
+}
+
+async fn event_logs_are_forgotten_a_few_at_a_time(store: Arc<dyn Store>) {
+    for log in 1..=150 {
+        store.put_event_log(event_log_digest(log), b"log", at(0)).await.unwrap();
+    }
+    let mut purged = Vec::new();
+    loop {
+        let part = store.purge(at(IDLE + 1), &RetentionPolicy { max_rows: 1000, ..RetentionPolicy::FOR_EVER }).await;
+        let part = part.unwrap();
+        purged.push(part.event_logs);
+        if !part.more {
+            break;
+        }
+    }
+    assert!(purged.len() > 1 && purged.iter().sum::<u64>() == 150, "{purged:?}");
 }

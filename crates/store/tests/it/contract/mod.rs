@@ -6,8 +6,10 @@ mod decisions;
 mod devices;
 mod enrolment;
 mod images;
+mod logs;
 mod maintenance;
 mod nonces;
+mod revocations;
 mod tokens;
 mod trust;
 

@@ -3,6 +3,7 @@
 mod corruption;
 mod file;
 mod locks;
+mod migration;
 pub(crate) mod schema;
 
 use std::path::Path;

@@ -1,10 +1,13 @@
 //! What the schema refuses, whoever asks.
 
 use sqlx::SqliteConnection;
-use vouchsafe_store::{Attestations, DecisionLog, Devices, TrustSequence};
+use vouchsafe_store::{Attestations, BootVersion, DecisionLog, Devices, Images, Logs, TrustSequence};
 
 use super::{connect, execute, open};
-use crate::fixtures::{accepted, at, decision, device_id, first_device, standing, update};
+use crate::fixtures::{
+    accepted, accepted_with_boot, ahead, at, decision, device_id, documented, event_log, event_log_digest,
+    first_device, standing, update,
+};
 
 /// A file with one of everything, and a connection past the store with the settings that the store has.
 async fn furnished() -> (tempfile::TempDir, SqliteConnection) {
@@ -14,7 +17,11 @@ async fn furnished() -> (tempfile::TempDir, SqliteConnection) {
     let enrolled = first_device(&store).await;
     store.accept_attestation(&accepted(&enrolled, 1)).await.unwrap();
     let attested = standing(&store, 1).await;
-    store.accept_attestation(&accepted(&attested, 2)).await.unwrap();
+    store.put_event_log(event_log_digest(1), &event_log(1), at(0)).await.unwrap();
+    let booted = accepted_with_boot(&attested, None, 2, |boot| boot.event_log = Some(event_log_digest(1)));
+    store.accept_attestation(&booted).await.unwrap();
+    store.put_ima_ahead(device_id(1), Some(BootVersion::FIRST), &ahead(3)).await.unwrap();
+    store.create_image_with_document(&documented(2, &[1]), "text", None).await.unwrap();
     store.append_decisions(&[decision(1), decision(2)]).await.unwrap();
     store.close().await;
     let mut connection = connect(&path).await;
@@ -43,6 +50,13 @@ async fn history_is_neither_rewritten_nor_deleted() {
         ("UPDATE devices SET trust_sequence = 99", "FOREIGN KEY"),
         ("UPDATE devices SET state = 'trusted'", "CHECK"),
         ("UPDATE devices SET image = 'none@1'", "FOREIGN KEY"),
+        ("UPDATE image_documents SET text = 'other'", "documents of images are never changed"),
+        ("DELETE FROM images", "FOREIGN KEY"),
+        ("DELETE FROM event_logs", "FOREIGN KEY"),
+        ("UPDATE boots SET event_log = zeroblob(32), version = 9", "FOREIGN KEY"),
+        ("UPDATE boots SET reset_count = 0", "each change of a boot has a higher version"),
+        ("UPDATE boots SET version = 1", "each change of a boot has a higher version"),
+        ("DELETE FROM boots", "FOREIGN KEY"),
     ] {
         let error = execute(&mut connection, sql).await.expect_err(sql);
         assert!(error.to_string().contains(because), "{sql}: {error}");
@@ -61,6 +75,13 @@ async fn a_device_and_what_it_points_to_are_found_in_one_search_each() {
         ("SELECT * FROM decisions WHERE device = 'a' ORDER BY decided_at_ms DESC, number DESC", "decisions_by_device"),
         ("SELECT * FROM decisions WHERE outcome = 'deny' ORDER BY decided_at_ms DESC, number DESC", "denials_by_time"),
         ("SELECT * FROM decisions WHERE true ORDER BY decided_at_ms DESC, number DESC", "decisions_by_time"),
+        (
+            "SELECT * FROM event_logs l WHERE l.last_of_use_ms < 1 \
+             AND NOT EXISTS (SELECT 1 FROM boots WHERE event_log = l.digest) ORDER BY l.last_of_use_ms",
+            "boots_by_event_log",
+        ),
+        ("SELECT d.id FROM devices d WHERE d.image = 'a' AND d.id > 'b' ORDER BY d.id LIMIT 9", "devices_by_image"),
+        ("SELECT image FROM image_supersedes WHERE superseded = 'a'", "PRIMARY KEY (superseded=?)"),
         ("SELECT * FROM refusals WHERE device = 'a' AND number < 9 ORDER BY number DESC", "refusals_by_device"),
     ] {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
