@@ -125,6 +125,9 @@ finding_codes! {
     /// Leaving the boot services failed.
     ExitBootServicesFailed, "event_log.exit_boot_services_failed", Warning,
         "look at the boot loader: it left the boot services at the second attempt or not at all";
+    /// More is wrong with the boot event log than is told one by one.
+    EventLogMore, "event_log.more", Failure,
+        "mend what the other findings say first";
     /// Secure Boot's variables contradict each other.
     SecureBootContradiction, "secure_boot.contradiction", Failure,
         "check the firmware's settings: Secure Boot cannot be on while in setup mode";

@@ -12,6 +12,8 @@ use vouchsafe_model::{HashAlgorithm, PcrIndex, Sha256Digest};
 /// All that is told of a boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BootFacts {
+    /// The version of the firmware (`EV_S_CRTM_VERSION`): as text, or in hexadecimal when it is none.
+    pub firmware: Option<String>,
     /// Secure Boot: state, keys and authorities.
     pub secure_boot: SecureBoot,
     /// The images that were loaded, in order: drivers, option ROMs, boot loaders, kernels.
@@ -53,6 +55,8 @@ pub struct SecureBoot {
     pub mok_list_x: Vec<SignatureEntry>,
     /// Shim's revocation levels, as CSV (`SbatLevel`).
     pub sbat: Option<String>,
+    /// Whether the kernel may trust shim's own keys (`MokListTrusted`), where shim measured it.
+    pub mok_list_trusted: Option<bool>,
     /// What images were verified by, in order (`EV_EFI_VARIABLE_AUTHORITY`).
     pub authorities: Vec<Authority>,
 }
@@ -152,8 +156,12 @@ pub struct CommandLine {
     pub pcr: PcrIndex,
     /// Who measured it.
     pub loader: Loader,
-    /// The text, without the name that the loader puts before it.
+    /// The text, without the name that the loader puts before it. Empty where the log holds its digest alone.
     pub text: String,
+    /// Where the log holds no text: the digests of what was measured. For the kernel's EFI stub that is the command line in
+    /// UTF-16 with a NUL at its end, for a section `.cmdline` the section as it stands in the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<HashAlgorithm, PcrValue>,
 }
 
 /// Who measured a command line or an initrd.

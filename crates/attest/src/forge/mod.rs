@@ -7,6 +7,7 @@
 
 #![expect(clippy::expect_used, reason = "a tool for tests that cannot go on should stop the test")]
 
+pub mod boot_log;
 mod ek;
 mod key;
 mod statement;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use vouchsafe_model::pcr::{PcrValue, PcrValues};
 use vouchsafe_model::{HashAlgorithm, PcrBank, PcrIndex, PcrSelection};
 
+pub use boot_log::BootLog;
 pub use ek::SoftwareEk;
 pub use key::{KeyKind, KeyTemplate, PssSalt, SoftwareKey};
 pub use statement::{Content, Statement};
