@@ -197,6 +197,18 @@ finding_codes! {
     /// A key was loaded on a keyring that the policy does not list.
     KeyringKeyUnknown, "ima.key_unknown", Failure,
         "find out who loaded the key; list it in the image if it was meant";
+    /// The boot aggregate is of a bank that was not quoted, or not with PCRs 0 to 9.
+    ImaBootAggregateUnchecked, "ima.boot_aggregate_unchecked", Warning,
+        "let the engine quote PCRs 0 to 10 of the bank that the kernel makes its boot aggregate of (ima_hash=)";
+    /// An entry of the IMA list is of another PCR than 10: no quote vouches for it.
+    ImaOtherPcr, "ima.other_pcr", Warning,
+        "remove pcr= from the host's IMA policy";
+    /// A rule or an exclusion of the runtime policy let entries pass.
+    ImaRuleApplied, "ima.rule_applied", Info,
+        "nothing, if the rule is still meant so";
+    /// A part of the IMA list was never held against a runtime policy.
+    ImaUnjudged, "ima.unjudged", Failure,
+        "nothing, if the engine asks for the list anew; otherwise restart the host";
     /// More is wrong with the IMA list than is told one by one.
     ImaMore, "ima.more", Failure,
         "mend what the other findings say first";

@@ -9,6 +9,7 @@
 
 pub mod boot_log;
 mod ek;
+mod ima_list;
 mod key;
 mod statement;
 
@@ -19,6 +20,7 @@ use vouchsafe_model::{HashAlgorithm, PcrBank, PcrIndex, PcrSelection};
 
 pub use boot_log::BootLog;
 pub use ek::SoftwareEk;
+pub use ima_list::{ImaList, ImaSigner, digest_ng};
 pub use key::{KeyKind, KeyTemplate, PssSalt, SoftwareKey};
 pub use statement::{Content, Statement};
 
