@@ -51,6 +51,18 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     endorsement_auth_file: Option<PathBuf>,
+    /// The boot event log, where it is not at its usual place
+    #[arg(long, global = true, value_name = "FILE", help = EVENT_LOG_HELP)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_log: Option<PathBuf>,
+    /// The IMA list, where it is not at its usual place
+    #[arg(long, global = true, value_name = "FILE", help = IMA_LOG_HELP)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ima_log: Option<PathBuf>,
+    /// File that names the boot: to what a place in the IMA list belongs [default: /proc/sys/kernel/random/boot_id]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_id_file: Option<PathBuf>,
     /// Seconds that one request to the engine may take [default: 30]
     #[arg(long, global = true, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,12 +160,22 @@ fn parse_nonce(text: &str) -> Result<Nonce, String> {
 const TCTI_HELP: &str = "\
 The way to the TPM: device:PATH, swtpm:host=HOST,port=PORT or tabrmd:bus_type=TYPE [default: device:/dev/tpmrm0]";
 
+const EVENT_LOG_HELP: &str = "\
+Boot event log, binary; sent once per boot [default: /sys/kernel/security/tpm0/binary_bios_measurements]";
+
+const IMA_LOG_HELP: &str = "\
+IMA list, binary; what is new of it is sent [default: /sys/kernel/security/ima/binary_runtime_measurements]";
+
 const LOG_LEVEL_HELP: &str =
     "What to log: error, warn, info, debug, or by module: warn,vouchsafe_agent=debug [default: info]";
 
 const AFTER_HELP: &str = "\
 Every flag above has a key of the same name in the configuration file (state_dir, tcti, …) and a variable
 (VOUCHSAFE_AGENT_STATE_DIR, …). Flags win over variables, variables over the file.
+
+The logs explain the TPM's values to the engine. They need securityfs (mount -t securityfs securityfs
+/sys/kernel/security), for IMA a policy (the kernel's ima_policy=tcb), and root to read them. A host without them attests by
+values alone; `status` says which were found.
 
 The TPM software stack writes messages of its own to standard error; TSS2_LOG=all+NONE silences it.
 
@@ -185,7 +207,8 @@ Examples:
   vouchsafe-agent --ak rsa --ek ecc enrol --join join.json --wait-secs 600";
 
 const STATUS_HELP: &str = "\
-Exits 0 when the device is enrolled, 8 when it is not.
+Exits 0 when the device is enrolled, 8 when it is not. Says too which measurement logs there are: run it as root, for nobody
+else may read them.
 
 Examples:
   vouchsafe-agent status

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use vouchsafe_wire::v1::enrol::JoinFile;
 use zeroize::Zeroizing;
 
+use crate::logs::LogPaths;
 use crate::state_directory::{StateError, read_bounded};
 use crate::tpm::{AkAlgorithm, EkPreference, HierarchyAuth, Tcti, TpmConfig};
 
@@ -35,6 +36,12 @@ pub struct Config {
     pub owner_auth_file: Option<PathBuf>,
     /// A file with the endorsement hierarchy's password, if there is one.
     pub endorsement_auth_file: Option<PathBuf>,
+    /// The boot event log.
+    pub event_log: PathBuf,
+    /// The IMA list.
+    pub ima_log: PathBuf,
+    /// The file that names the boot.
+    pub boot_id_file: PathBuf,
     /// How long one request to the engine may take.
     pub request_timeout_secs: u16,
     /// What to log: `info`, `debug`, or more finely `warn,vouchsafe_agent=debug`.
@@ -56,7 +63,11 @@ pub enum LogFormat {
 
 impl Default for Config {
     fn default() -> Self {
+        let LogPaths { event_log, ima: ima_log, boot_id: boot_id_file } = LogPaths::default();
         Self {
+            event_log,
+            ima_log,
+            boot_id_file,
             state_dir: PathBuf::from("/var/lib/vouchsafe-agent"),
             tcti: Tcti::default(),
             join: None,
@@ -81,8 +92,13 @@ pub enum ConfigError {
     #[error("there is no configuration file {}", .0.display())]
     NoFile(PathBuf),
     /// A path must be absolute, so that it does not depend on where the agent is started.
-    #[error("state_dir must be an absolute path, and '{}' is none", .0.display())]
-    RelativePath(PathBuf),
+    #[error("{key} must be an absolute path, and '{}' is none", path.display())]
+    RelativePath {
+        /// Which setting.
+        key: &'static str,
+        /// What was given.
+        path: PathBuf,
+    },
     /// A request must be given some time, and not all of it.
     #[error("request_timeout_secs must be 1 to {MAX_REQUEST_TIMEOUT_SECS}, and {0} is not")]
     RequestTimeout(u16),
@@ -137,8 +153,15 @@ impl Config {
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| ConfigError::Value(Box::new(error)))?;
-        if !config.state_dir.is_absolute() {
-            return Err(ConfigError::RelativePath(config.state_dir));
+        for (key, path) in [
+            ("state_dir", &config.state_dir),
+            ("event_log", &config.event_log),
+            ("ima_log", &config.ima_log),
+            ("boot_id_file", &config.boot_id_file),
+        ] {
+            if !path.is_absolute() {
+                return Err(ConfigError::RelativePath { key, path: path.clone() });
+            }
         }
         if !(1..=MAX_REQUEST_TIMEOUT_SECS).contains(&config.request_timeout_secs) {
             return Err(ConfigError::RequestTimeout(config.request_timeout_secs));
@@ -156,6 +179,11 @@ impl Config {
             owner_auth: password(self.owner_auth_file.as_deref())?,
             endorsement_auth: password(self.endorsement_auth_file.as_deref())?,
         })
+    }
+
+    /// Where the host's measurement logs are.
+    pub fn logs(&self) -> LogPaths {
+        LogPaths { event_log: self.event_log.clone(), ima: self.ima_log.clone(), boot_id: self.boot_id_file.clone() }
     }
 
     /// How long one request may take.
@@ -227,6 +255,14 @@ mod tests {
         assert_eq!((config.ek, config.ak), (EkPreference::Rsa, AkAlgorithm::Ecc));
         assert_eq!(config.request_limit(), Duration::from_secs(5));
         assert_eq!(config.state_dir, Path::new("/var/lib/vouchsafe-agent"));
+        assert_eq!(config.logs(), LogPaths::default());
+    }
+
+    #[test]
+    fn logs_may_be_elsewhere() {
+        let toml = "event_log = \"/a\"\nima_log = \"/b\"\nboot_id_file = \"/c\"\n";
+        let logs = read(toml, &BTreeMap::from([("ima_log", "/d")])).unwrap().logs();
+        assert_eq!(logs, LogPaths { event_log: "/a".into(), ima: "/d".into(), boot_id: "/c".into() });
     }
 
     #[test]
@@ -237,7 +273,10 @@ mod tests {
             ("danger = true", "danger"),
             ("request_timeout_secs = 0", "request_timeout_secs"),
             ("request_timeout_secs = 601", "request_timeout_secs"),
-            ("state_dir = \"state\"", "absolute"),
+            ("state_dir = \"state\"", "state_dir must be an absolute path"),
+            ("ima_log = \"list\"", "ima_log must be an absolute path"),
+            ("event_log = \"\"", "event_log must be an absolute path"),
+            ("boot_id_file = \"x\"", "boot_id_file must be an absolute path"),
             ("log_format = \"xml\"", "xml"),
         ] {
             let error = read(toml, &BTreeMap::new()).unwrap_err().to_string();

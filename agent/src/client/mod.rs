@@ -12,6 +12,7 @@ use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence};
 use vouchsafe_wire::v1::enrol::{
     BeginEnrolment, CompleteEnrolment, DeviceCertificate, Enrolled, EnrolmentChallenge, Renew,
 };
+use vouchsafe_wire::v1::logs::{ImaPart, ImaPosition};
 use vouchsafe_wire::v1::problem::Problem;
 
 pub use error::{ClientError, RequestError};
@@ -20,18 +21,23 @@ pub use error::{ClientError, RequestError};
 pub const MAX_ANSWER: usize = 256 * 1024;
 /// How long a connection may take, the TPM's signature included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(25);
+/// How long a connection is kept for the next part of a list. Reading and compressing one takes well below a second.
+const NEXT_PART: Duration = Duration::from_secs(5);
 
 /// A door of the engine.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// Keeps its connection for a moment: a list of many parts must not cost the TPM a signature for each.
+    uploads: reqwest::Client,
     base: Url,
 }
 
 impl Client {
     /// A client of the door at this URL, by these TLS settings. `limit` is for each request, connecting included.
     ///
-    /// Connections are not kept: between two attestations there is nothing to keep them for.
+    /// Connections are not kept, but between the parts of a list: between two attestations there is nothing to keep them
+    /// for.
     ///
     /// # Errors
     /// When the URL is not one of HTTPS.
@@ -41,19 +47,20 @@ impl Client {
         if base.scheme() != "https" || base.cannot_be_a_base() || base.query().is_some() || base.fragment().is_some() {
             return Err(invalid());
         }
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .https_only(true)
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .connect_timeout(CONNECT_LIMIT.min(limit))
-            .timeout(limit)
-            .user_agent(concat!("vouchsafe-agent/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(ClientError::Library)?;
-        Ok(Self { http, base })
+        let builder = |tls: rustls::ClientConfig| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls)
+                .https_only(true)
+                .http1_only()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_LIMIT.min(limit))
+                .timeout(limit)
+                .user_agent(concat!("vouchsafe-agent/", env!("CARGO_PKG_VERSION")))
+        };
+        let uploads = builder(tls.clone()).pool_max_idle_per_host(1).pool_idle_timeout(NEXT_PART).build();
+        let http = builder(tls).pool_max_idle_per_host(0).build();
+        Ok(Self { http: http.map_err(ClientError::Library)?, uploads: uploads.map_err(ClientError::Library)?, base })
     }
 
     /// `POST /v1/enrol/begin`.
@@ -96,10 +103,27 @@ impl Client {
         self.post("v1/renew", message).await
     }
 
+    /// `POST /v1/logs/ima`: a part of the IMA list ahead of evidence. The answer is from where to go on.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn send_ima(&self, part: &ImaPart) -> Result<ImaPosition, RequestError> {
+        self.post_by(&self.uploads, "v1/logs/ima", part).await
+    }
+
     async fn post<A: DeserializeOwned>(&self, path: &str, message: &impl Serialize) -> Result<A, RequestError> {
+        self.post_by(&self.http, path, message).await
+    }
+
+    async fn post_by<A: DeserializeOwned>(
+        &self,
+        http: &reqwest::Client,
+        path: &str,
+        message: &impl Serialize,
+    ) -> Result<A, RequestError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        let request = self.http.post(url).json(message);
+        let request = http.post(url).json(message);
         let response = request.send().await.map_err(|error| RequestError::of(&error))?;
         let (status, retry_after) = (response.status(), retry_after(&response));
         let body = body(response).await?;

@@ -72,7 +72,14 @@ fn drive(
     until: Until,
 ) -> Result<State, CommandError> {
     let tpm = TpmHandle::start(config.tpm()?).map_err(CommandError::System)?;
-    let parts = Parts { tpm: tpm.clone(), ak: config.ak, ek: config.ek, join, request_limit: config.request_limit() };
+    let parts = Parts {
+        tpm: tpm.clone(),
+        ak: config.ak,
+        ek: config.ek,
+        join,
+        request_limit: config.request_limit(),
+        logs: config.logs(),
+    };
     let runtime = runtime().map_err(CommandError::System)?;
     let outcome = runtime.block_on(async {
         let told = told_to_end().map_err(CommandError::System)?;

@@ -7,6 +7,7 @@ use super::{CommandError, say};
 use crate::cli::StatusFormat;
 use crate::clock;
 use crate::config::Config;
+use crate::logs::{FoundLogs, LogPaths};
 use crate::run::{LastAttestation, LastFailure, Status};
 use crate::state::State;
 use crate::state_directory::peek;
@@ -23,11 +24,12 @@ struct Report {
     last_attestation: Option<LastAttestation>,
     next_due_at: Option<Timestamp>,
     last_failure: Option<LastFailure>,
+    logs: FoundLogs,
 }
 
 /// Says what is known.
 pub(super) fn show(config: &Config, format: StatusFormat) -> Result<(), CommandError> {
-    let report = Report::new(peek(&config.state_dir)?, Status::read(&config.state_dir));
+    let report = Report::new(peek(&config.state_dir)?, Status::read(&config.state_dir), &config.logs());
     match format {
         StatusFormat::Json => say(&serde_json::to_string_pretty(&report).unwrap_or_default())?,
         StatusFormat::Text => say(&report.text(clock::now().wall))?,
@@ -36,9 +38,11 @@ pub(super) fn show(config: &Config, format: StatusFormat) -> Result<(), CommandE
 }
 
 impl Report {
-    fn new(state: State, status: Status) -> Self {
+    fn new(state: State, status: Status, paths: &LogPaths) -> Self {
         let certificate = state.membership.as_ref().map(|membership| &membership.certificate);
+        let challenge = state.membership.as_ref().and_then(|membership| membership.challenge.as_ref());
         Self {
+            logs: FoundLogs::look(paths, challenge.map(|challenge| &challenge.logs)),
             enrolled: state.membership.is_some(),
             enrolment_pending: state.pending.is_some(),
             certificate_expires_at: certificate.map(|certificate| certificate.expires_at),
@@ -81,6 +85,8 @@ impl Report {
         if let Some(failure) = &self.last_failure {
             line("last failure", format!("{} at {}", failure.text, failure.at));
         }
+        line("event log", self.logs.event_log.to_string());
+        line("ima log", self.logs.ima.to_string());
         lines.join("\n")
     }
 }
@@ -89,29 +95,47 @@ impl Report {
 mod tests {
     use super::*;
     use crate::machine::testing;
+    use std::path::Path;
+
+    /// A host with an event log and without an IMA list.
+    fn host(scratch: &Path) -> LogPaths {
+        std::fs::write(scratch.join("log"), "measured").unwrap();
+        LogPaths { event_log: scratch.join("log"), ima: "/nonexistent/list".into(), boot_id: "/nonexistent/id".into() }
+    }
 
     #[test]
     fn a_member_is_shown_with_what_it_last_did() {
         let failure = LastFailure { at: testing::ENGINE_BOOT, text: "no route".to_owned() };
         let status =
             Status { next_due_at: Some(testing::ENGINE_BOOT), last_failure: Some(failure), ..Status::default() };
-        let report = Report::new(testing::member(), status);
-        let text = report.text(testing::ENGINE_BOOT);
-        let expected = "\
+        let scratch = tempfile::tempdir().unwrap();
+        let report = Report::new(testing::member(), status, &host(scratch.path()));
+        let text = report.text(testing::ENGINE_BOOT).replace(&scratch.path().display().to_string(), "TMP");
+        let digest = crate::tls::sha256(b"measured");
+        let expected = format!(
+            "\
 enrolled       yes
 device         uws2ljnfuws2ljnfuws2ljnfuws2ljnf
 engine         https://engine:8443
 certificate    good until 2026-02-03T02:40:00.000Z, to be renewed from 2026-02-02T14:40:00.000Z
 next evidence  2026-02-02T02:40:00.000Z
-last failure   no route at 2026-02-02T02:40:00.000Z";
+last failure   no route at 2026-02-02T02:40:00.000Z
+event log      TMP/log: 8 bytes, SHA-256 {digest}
+ima log        none: there is no /nonexistent/list"
+        );
         assert_eq!(text, expected);
         assert!(report.text(testing::ENGINE_BOOT.plus(testing::DAY)).contains("expired at"));
     }
 
     #[test]
     fn a_stranger_is_shown_as_one() {
-        assert_eq!(Report::new(State::default(), Status::default()).text(testing::ENGINE_BOOT), "enrolled       no");
+        let scratch = tempfile::tempdir().unwrap();
+        let first_line = |state: State| {
+            let report = Report::new(state, Status::default(), &host(scratch.path()));
+            report.text(testing::ENGINE_BOOT).lines().next().unwrap().to_owned()
+        };
+        assert_eq!(first_line(State::default()), "enrolled       no");
         let begun = State { pending: Some(testing::pending()), ..State::default() };
-        assert_eq!(Report::new(begun, Status::default()).text(testing::ENGINE_BOOT), "enrolled       no, but begun");
+        assert_eq!(first_line(begun), "enrolled       no, but begun");
     }
 }

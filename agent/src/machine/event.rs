@@ -38,6 +38,8 @@ pub enum Event {
         /// Whether to renew the certificate now.
         renew: bool,
     },
+    /// In place of evidence, so much of a long list was sent ahead that the nonce is better left unused.
+    SentAhead,
     /// The engine issued the next certificate.
     Renewed(DeviceCertificate),
     /// What was asked for last did not come about.
@@ -53,6 +55,13 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// What happened, in words.
     pub text: String,
+}
+
+impl Failure {
+    /// A failure on our side of the wire: nothing was sent.
+    pub fn local(text: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Local, retry_after: None, text: text.into() }
+    }
 }
 
 /// A kind of failure: what it says about whether to try again, and about what the engine has seen.
@@ -123,7 +132,7 @@ pub enum Action {
     CompleteEnrolment(PendingEnrolment),
     /// Ask for a challenge.
     FetchChallenge,
-    /// Quote, and send the evidence.
+    /// Quote, and send the evidence; what is long of the logs goes ahead of it.
     Attest(Challenge),
     /// Ask for the next certificate.
     Renew,

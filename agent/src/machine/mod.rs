@@ -46,6 +46,9 @@ pub struct Machine {
     /// No request for a challenge before this instant.
     fetch_gate: Duration,
     backoff: Backoff,
+    /// Evidence in a row that may have reached the engine and was not appraised. A challenge is answered meanwhile each
+    /// time, which is no reason to send large evidence that is refused again and again at the pace of a first failure.
+    unheard: Backoff,
     renewal: Renewal,
     /// Enrolments in a row that ended after their first message.
     rounds: u32,
@@ -85,6 +88,7 @@ impl Machine {
             gate: now.boot,
             fetch_gate: now.boot,
             backoff: Backoff::default(),
+            unheard: Backoff::default(),
             renewal: Renewal::default(),
             rounds: 0,
         };
@@ -137,7 +141,14 @@ impl Machine {
             (Request::Challenge, Event::Challenged(challenge)) => self.challenged(challenge, now, entropy),
             (Request::Attest(..), Event::Appraised { challenge, renew }) => {
                 self.renewal.asked_for |= renew;
+                self.unheard.succeeded();
                 self.challenged(challenge, now, entropy)
+            }
+            (Request::Attest(..), Event::SentAhead) => {
+                // Nothing failed. The nonce is as old as the sending took: it is forgotten, and a fresh one asked for.
+                self.backoff.succeeded();
+                self.unheard.succeeded();
+                false
             }
             (Request::Renew, Event::Renewed(certificate)) => self.renewed(certificate, now, entropy),
             (request, Event::Failed(failure)) => self.failed(request, failure, now, entropy),
@@ -208,20 +219,22 @@ impl Machine {
             self.gate = now.boot + self.backoff.failed(failure.retry_after, entropy);
             return self.expelled();
         }
-        match request {
+        let backoff = match request {
             Request::Renew => {
                 self.renewal.gate = now.boot + self.renewal.backoff.failed(failure.retry_after, entropy);
                 return false;
             }
-            Request::Attest(challenge, armed) if !failure.kind.may_be_delivered() => {
+            Request::Attest(..) if failure.kind.may_be_delivered() => &mut self.unheard,
+            Request::Attest(challenge, armed) => {
                 self.armed = Some(armed);
                 if let Some(membership) = &mut self.state.membership {
                     membership.challenge = Some(challenge);
                 }
+                &mut self.backoff
             }
-            _ => {}
-        }
-        self.gate = now.boot + self.backoff.failed(failure.retry_after, entropy);
+            _ => &mut self.backoff,
+        };
+        self.gate = now.boot + backoff.failed(failure.retry_after, entropy);
         false
     }
 

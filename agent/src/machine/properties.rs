@@ -16,6 +16,8 @@ use super::*;
 enum Outcome {
     /// It is answered as it should be.
     Answer { due_in_ms: u64, life_ms: u64, renew: bool },
+    /// It is answered as it should be, but that a long list went in place of evidence.
+    SendAhead,
     /// It fails.
     Fail(FailureKind, Option<Duration>),
     /// The host restarts before the answer is stored; what was sent may or may not have arrived.
@@ -45,6 +47,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         4 => (0u64..200_000, 0u64..200_000, any::<bool>())
             .prop_map(|(due_in_ms, life_ms, renew)| Outcome::Answer { due_in_ms, life_ms, renew }),
         4 => (kind(), retry_after).prop_map(|(kind, after)| Outcome::Fail(kind, after)),
+        1 => Just(Outcome::SendAhead),
         1 => Just(Outcome::Restart),
     ]
 }
@@ -174,6 +177,9 @@ impl World {
         assert_eq!(self.wish, Action::Await, "an answer to another question was taken");
         let event = match outcome {
             Outcome::Answer { due_in_ms, life_ms, renew } => self.answer(&action, *due_in_ms, *life_ms, *renew),
+            // The nonce that stayed here counts as used below: it is to be forgotten.
+            Outcome::SendAhead if matches!(action, Action::Attest(_)) => Event::SentAhead,
+            Outcome::SendAhead => self.answer(&action, 0, 60_000, false),
             Outcome::Fail(kind, retry_after) => {
                 self.failed_at[usize::from(action == Action::Renew)] = Some(self.boot);
                 Event::Failed(Failure { kind: kind.clone(), retry_after: *retry_after, text: "it failed".to_owned() })
@@ -290,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn no_sequence_of_events_breaks_it(events in prop::collection::vec((0u8..9, any::<u64>(), any::<u32>(), any::<i64>()), 0..60)) {
+    fn no_sequence_of_events_breaks_it(events in prop::collection::vec((0u8..10, any::<u64>(), any::<u32>(), any::<i64>()), 0..60)) {
         let mut machine = Machine::new(member(), true, Now { boot: Duration::ZERO, wall: ENGINE_BOOT }, 0);
         for (which, entropy, boot, wall) in events {
             let now = Now { boot: Duration::from_millis(u64::from(boot)), wall: Timestamp::from_unix_millis(wall) };
@@ -305,6 +311,7 @@ proptest! {
                 5 => Event::Appraised { challenge, renew: entropy % 2 == 0 },
                 6 => Event::Renewed(certificate(any_time, Duration::from_secs(u64::from(boot)))),
                 7 => Event::Failed(failure(FailureKind::Interrupted)),
+                8 => Event::SentAhead,
                 _ => Event::Failed(failure(FailureKind::CertificateRefused)),
             };
             machine.step(event, now, entropy);

@@ -157,6 +157,49 @@ fn a_nonce_that_never_left_is_used_again_and_one_that_may_have_is_not() {
 }
 
 #[test]
+fn evidence_that_lacks_a_log_is_soon_sent_with_it_and_what_is_refused_for_ever_ever_less_often() {
+    let mut scene = Scene::new(member(), false);
+    let asleep = scene.tick();
+    scene.sleep(&asleep);
+    // Trouble before is no reason to wait longer for what is no trouble.
+    for _ in 0..5 {
+        let asleep = scene.fail(failure(FailureKind::Unreachable));
+        assert!(matches!(scene.sleep(&asleep), Action::Attest(_)));
+    }
+    let mut waits = Vec::new();
+    for number in 10..20 {
+        let refused_at = scene.boot;
+        let asleep = scene.fail(problem(409, "evidence.event_log_unknown"));
+        assert_eq!(scene.sleep(&asleep), Action::FetchChallenge);
+        waits.push((scene.boot - refused_at).as_secs_f64());
+        let due_now = challenge(ENGINE_BOOT.plus(scene.boot), number, Duration::ZERO, MINUTE);
+        assert_eq!(scene.tell(Event::Challenged(due_now.clone())), Action::Attest(due_now));
+    }
+    assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 150.0]);
+    let next = scene.challenge(30);
+    let asleep = scene.tell(Event::Appraised { challenge: next, renew: false });
+    scene.sleep(&asleep);
+    let refused_at = scene.boot;
+    scene.fail(problem(409, "evidence.ima_position"));
+    assert_eq!(scene.tick(), Action::SleepUntil(refused_at + SECOND / 2), "what was appraised ends the series");
+}
+
+#[test]
+fn after_a_long_list_was_sent_ahead_the_evidence_goes_by_a_fresh_nonce() {
+    let mut scene = Scene::new(member(), false);
+    let asleep = scene.tick();
+    let Action::Attest(old) = scene.sleep(&asleep) else { panic!("it is due") };
+    for number in 10..13 {
+        scene.boot += MINUTE / 2;
+        let fetch = scene.tell(Event::SentAhead);
+        assert_eq!(fetch, Action::FetchChallenge, "at once: nothing failed");
+        let fresh = challenge(ENGINE_BOOT.plus(scene.boot), number, Duration::ZERO, MINUTE);
+        assert_ne!(fresh.nonce, old.nonce);
+        assert_eq!(scene.tell(Event::Challenged(fresh.clone())), Action::Attest(fresh));
+    }
+}
+
+#[test]
 fn a_nonce_is_off_the_disk_before_it_is_sent() {
     let mut machine = Machine::new(member(), false, now(Duration::ZERO), 0);
     machine.step(Event::Tick, now(Duration::ZERO), 0);

@@ -13,6 +13,7 @@ use vouchsafe_wire::v1::attest::Appraised;
 use vouchsafe_wire::v1::enrol::JoinFile;
 
 use crate::clock::{self, Alarm};
+use crate::logs::LogPaths;
 use crate::machine::{Action, Event, Failure, FailureKind, Machine, Now, Stop};
 use crate::state::{EngineAddress, State};
 use crate::state_directory::{StateDirectory, StateError};
@@ -33,6 +34,8 @@ pub struct Parts {
     pub join: Option<JoinFile>,
     /// How long one request may take.
     pub request_limit: Duration,
+    /// Where the host's measurement logs are.
+    pub logs: LogPaths,
 }
 
 /// How long an agent runs.
@@ -94,10 +97,10 @@ impl Agent {
     /// # Errors
     /// When the system has no timer or randomness to give.
     pub fn new(parts: Parts, directory: StateDirectory, mut state: State) -> Result<Self, RunError> {
-        let Parts { tpm, ak, ek, join, request_limit } = parts;
+        let Parts { tpm, ak, ek, join, request_limit, logs } = parts;
         let join = join.filter(|join| adopt(&mut state, join));
         let machine = Machine::new(state, join.is_some(), clock::now(), entropy()?);
-        let shell = Arc::new(Shell::new(tpm, (ak, ek), join.map(|join| join.token), request_limit));
+        let shell = Arc::new(Shell::new(tpm, (ak, ek), join.map(|join| join.token), request_limit, logs));
         let alarm = Alarm::new().map_err(RunError::System)?;
         let status = Status::read(directory.path());
         Ok(Self { machine, directory, shell, alarm, status })
@@ -183,7 +186,7 @@ impl Agent {
                 tracing::info!(certificate.expires_at = %certificate.expires_at, "renewed the device certificate");
             }
             Event::Challenged(challenge) => tracing::debug!(due_in_ms = challenge.due_in_ms, "took a new challenge"),
-            Event::Tick | Event::Appraised { .. } | Event::Failed(_) => {}
+            Event::Tick | Event::Appraised { .. } | Event::SentAhead | Event::Failed(_) => {}
         }
         if let Some(appraised) = &appraised {
             self.tell_appraisal(appraised);

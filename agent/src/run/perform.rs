@@ -3,18 +3,21 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use vouchsafe_model::HostFacts;
+use vouchsafe_model::{HostFacts, Sha256Digest};
 use vouchsafe_wire::Bytes;
-use vouchsafe_wire::v1::attest::{Challenge, Evidence, EvidencePayload, Quote, evidence_binding};
+use vouchsafe_wire::v1::attest::{Challenge, Quote};
 use vouchsafe_wire::v1::enrol::{
     BeginEnrolment, CompleteEnrolment, DeviceCertificate, EnrolmentChallenge, JoinSecret, Renew, tls_key_binding,
 };
-use vouchsafe_wire::v1::logs::SentLogs;
+use vouchsafe_wire::v1::limits;
 use vouchsafe_wire::{InvalidBase64, v1::attest::Appraised};
 
 use crate::client::{Client, ClientError};
+use crate::clock;
+use crate::evidence::{Attestation, Attested, Quoter};
 use crate::facts;
-use crate::machine::{Action, Event, Failure, FailureKind};
+use crate::logs::{HostLogs, LogPaths};
+use crate::machine::{Action, Event, Failure};
 use crate::state::{EngineAddress, PendingEnrolment, State};
 use crate::tls::{TlsError, TpmSigningKey, for_device, for_enrolment, leaf_digest, sha256};
 use crate::tpm::{
@@ -32,6 +35,9 @@ pub(super) struct Shell {
     pub(super) request_limit: Duration,
     pub(super) facts: HostFacts,
     tpm_manufacturer: OnceLock<String>,
+    logs: Arc<HostLogs>,
+    /// The last nonce, and until when parts of a list may go ahead of it.
+    ahead: Mutex<Option<(Bytes<{ limits::NONCE }>, Duration)>>,
     /// The client of the present certificate.
     member: Mutex<Option<(String, Client)>>,
 }
@@ -49,9 +55,11 @@ impl Shell {
         (ak, ek): (AkAlgorithm, EkPreference),
         token: Option<JoinSecret>,
         request_limit: Duration,
+        logs: LogPaths,
     ) -> Self {
-        let (tpm_manufacturer, member) = (OnceLock::new(), Mutex::new(None));
-        Self { tpm, ak, ek, token, request_limit, facts: facts::of_host(), tpm_manufacturer, member }
+        let (tpm_manufacturer, ahead, member) = (OnceLock::new(), Mutex::new(None), Mutex::new(None));
+        let (facts, logs) = (facts::of_host(), Arc::new(HostLogs::new(logs)));
+        Self { tpm, ak, ek, token, request_limit, facts, tpm_manufacturer, logs, ahead, member }
     }
 
     /// Performs an action. Sleeping and stopping are not for here.
@@ -62,10 +70,13 @@ impl Shell {
             Action::BeginEnrolment => self.begin(&state).await.map(Event::EnrolmentBegan),
             Action::CompleteEnrolment(pending) => self.complete(&state, &pending).await,
             Action::FetchChallenge => self.challenge(&state).await.map(Event::Challenged),
-            Action::Attest(challenge) => self.attest(&state, challenge).await.map(|answer| {
-                let event = Event::Appraised { challenge: answer.challenge.clone(), renew: answer.renew };
-                appraised = Some(answer);
-                event
+            Action::Attest(challenge) => self.attest(&state, challenge).await.map(|attested| match attested {
+                Attested::SentAhead => Event::SentAhead,
+                Attested::Appraised(answer) => {
+                    let event = Event::Appraised { challenge: answer.challenge.clone(), renew: answer.renew };
+                    appraised = Some(*answer);
+                    event
+                }
             }),
             Action::Renew => self.renew(&state).await.map(Event::Renewed),
             Action::SleepUntil(_) | Action::Await | Action::Stop(_) => Ok(Event::Tick),
@@ -80,7 +91,7 @@ impl Shell {
 
     async fn begin(&self, state: &State) -> Result<PendingEnrolment, Failure> {
         let (keys, engine) = (keys(state)?, engine(state)?);
-        let token = self.token.clone().ok_or_else(|| local("there is no join token"))?;
+        let token = self.token.clone().ok_or_else(|| Failure::local("there is no join token"))?;
         let client = Client::new(&engine.enrol_url, for_enrolment(&engine.trust_bundle_pem)?, self.request_limit)?;
         let binding = *sha256(&tls_key_binding(&token)).as_bytes();
         let (preference, certifying, facts) = (self.ek, keys.clone(), self.facts.clone());
@@ -120,7 +131,7 @@ impl Shell {
         let (keys, engine) = (keys(state)?.clone(), engine(state)?);
         let client = Client::new(&engine.enrol_url, for_enrolment(&engine.trust_bundle_pem)?, self.request_limit)?;
         let ek_public =
-            PublicArea::from_tpmt(pending.ek_public.as_slice()).map_err(|error| local(&error.to_string()))?;
+            PublicArea::from_tpmt(pending.ek_public.as_slice()).map_err(|error| Failure::local(error.to_string()))?;
         let (source, credential, secret) = (pending.ek, pending.credential.clone(), pending.encrypted_secret.clone());
         let (opened, request) = self
             .tpm
@@ -142,18 +153,27 @@ impl Shell {
         Ok(self.member(state)?.challenge().await?)
     }
 
-    async fn attest(&self, state: &State, challenge: Challenge) -> Result<Appraised, Failure> {
+    async fn attest(&self, state: &State, challenge: Challenge) -> Result<Attested, Failure> {
         let client = self.member(state)?;
-        let (keys, chain) = (keys(state)?.clone(), &membership(state)?.chain_pem);
+        let keys = keys(state)?;
         let facts = HostFacts { tpm_manufacturer: self.tpm_manufacturer().await?, ..self.facts.clone() };
-        let payload = serde_json::to_string(&EvidencePayload { facts, ..EvidencePayload::default() })
-            .map_err(|error| local(&error.to_string()))?;
-        let Challenge { nonce, selection, .. } = challenge;
-        let binding = evidence_binding(nonce.as_slice(), &leaf_digest(chain)?, &sha256(payload.as_bytes()));
-        let qualifying = *sha256(&binding).as_bytes();
-        let quoted = self.tpm.run(move |tpm| quote(tpm, &keys, &selection, &qualifying)).await?;
-        let quote = Quote { message: bytes(&quoted.message)?, signature: bytes(&quoted.signature)?, pcrs: quoted.pcrs };
-        Ok(client.attest(&Evidence { nonce, quote, payload, logs: SentLogs::default() }).await?)
+        let certificate = leaf_digest(&membership(state)?.chain_pem)?;
+        let quoter = &DeviceQuoter { tpm: &self.tpm, keys };
+        let until = self.ahead_until(&challenge);
+        Attestation { client: &client, quoter, logs: &self.logs, certificate, facts, until }.perform(challenge).await
+    }
+
+    /// Half of the nonce's life from when it was first tried, however often it is tried again.
+    fn ahead_until(&self, challenge: &Challenge) -> Duration {
+        let mut kept = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_ref() {
+            Some((nonce, until)) if *nonce == challenge.nonce => *until,
+            _ => {
+                let until = clock::now().boot + challenge.expires_at.since(challenge.due_at) / 2;
+                *kept = Some((challenge.nonce.clone(), until));
+                until
+            }
+        }
     }
 
     async fn renew(&self, state: &State) -> Result<DeviceCertificate, Failure> {
@@ -188,12 +208,26 @@ impl Shell {
     }
 }
 
+/// The device's attestation key, in its TPM.
+struct DeviceQuoter<'a> {
+    tpm: &'a TpmHandle,
+    keys: &'a DeviceKeys,
+}
+
+impl Quoter for DeviceQuoter<'_> {
+    async fn quote(&self, challenge: &Challenge, qualifying: Sha256Digest) -> Result<Quote, Failure> {
+        let (keys, selection) = (self.keys.clone(), challenge.selection.clone());
+        let quoted = self.tpm.run(move |tpm| quote(tpm, &keys, &selection, qualifying.as_bytes())).await?;
+        Ok(Quote { message: bytes(&quoted.message)?, signature: bytes(&quoted.signature)?, pcrs: quoted.pcrs })
+    }
+}
+
 fn keys(state: &State) -> Result<&DeviceKeys, Failure> {
-    state.keys.as_ref().ok_or_else(|| local("the state has no keys"))
+    state.keys.as_ref().ok_or_else(|| Failure::local("the state has no keys"))
 }
 
 fn engine(state: &State) -> Result<&EngineAddress, Failure> {
-    state.engine.as_ref().ok_or_else(|| local("the state names no engine"))
+    state.engine.as_ref().ok_or_else(|| Failure::local("the state names no engine"))
 }
 
 fn membership(state: &State) -> Result<&DeviceCertificate, Failure> {
@@ -201,26 +235,21 @@ fn membership(state: &State) -> Result<&DeviceCertificate, Failure> {
         .membership
         .as_ref()
         .map(|membership| &membership.certificate)
-        .ok_or_else(|| local("the state has no certificate"))
+        .ok_or_else(|| Failure::local("the state has no certificate"))
 }
 
 fn bytes<const MAX: usize>(bytes: &[u8]) -> Result<Bytes<MAX>, Failure> {
-    Bytes::new(bytes).map_err(|error: InvalidBase64| local(&error.to_string()))
-}
-
-/// A failure on our side of the wire: nothing was sent.
-fn local(text: &str) -> Failure {
-    Failure { kind: FailureKind::Local, retry_after: None, text: text.to_owned() }
+    Bytes::new(bytes).map_err(|error: InvalidBase64| Failure::local(error.to_string()))
 }
 
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
-        local(&error.to_string())
+        Failure::local(error.to_string())
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        local(&error.to_string())
+        Failure::local(error.to_string())
     }
 }

@@ -3,10 +3,10 @@
 //! Logs are not bound by the quote's qualifying data: they are believed as far as they replay to PCRs that were quoted, and
 //! the IMA list has to be read after the quote. `POST /v1/logs/ima` takes parts of a long list ahead of the evidence.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, Read as _, Write as _};
 
 use flate2::Compression;
-use flate2::bufread::ZlibDecoder;
+use flate2::bufread::{self, ZlibDecoder};
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -118,7 +118,31 @@ pub enum InflateError {
     Trailing(usize),
 }
 
+/// A source that cannot be compressed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeflateError {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Source(#[source] std::io::Error),
+    /// More comes out than may travel.
+    #[error("it is too long when it is compressed")]
+    TooLong(#[source] InvalidBase64),
+}
+
 impl<const MAX: usize> Deflated<MAX> {
+    /// Compresses what a source gives until it ends, block by block: nothing is held but what comes out, and of that no
+    /// more than may travel.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or more than `MAX` bytes come out.
+    pub fn of_source(source: impl BufRead) -> Result<Self, DeflateError> {
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(MAX).unwrap_or(u64::MAX).saturating_add(1);
+        let mut encoder = bufread::ZlibEncoder::new(source, Compression::default()).take(limit);
+        encoder.read_to_end(&mut bytes).map_err(DeflateError::Source)?;
+        Bytes::new(bytes).map(Self).map_err(DeflateError::TooLong)
+    }
+
     /// Compresses.
     ///
     /// # Errors
@@ -205,6 +229,31 @@ mod tests {
     fn bytes_that_do_not_shrink_enough_are_refused() {
         let noise: Vec<u8> = (0u32..100).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         assert!(Small::new(&noise).is_err());
+        assert!(matches!(Small::of_source(noise.as_slice()), Err(DeflateError::TooLong(_))));
+    }
+
+    #[test]
+    fn a_source_is_compressed_up_to_the_limit_and_not_one_byte_more() {
+        let bytes = [7; 4096];
+        let compressed = Small::of_source(bytes.as_slice()).unwrap();
+        assert_eq!(compressed.inflate(4096).unwrap(), bytes);
+        let noise: Vec<u8> = (0u32..8).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let len = Small::of_source(noise.as_slice()).unwrap().compressed_len();
+        assert_eq!(len, 43, "stored: two bytes of header, five of a block, four of a checksum");
+        assert!(Deflated::<43>::of_source(noise.as_slice()).is_ok());
+        assert!(matches!(Deflated::<42>::of_source(noise.as_slice()), Err(DeflateError::TooLong(_))));
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_is_not_taken_for_one_that_ends() {
+        struct Broken;
+        impl std::io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("it broke"))
+            }
+        }
+        let source = std::io::BufReader::new(b"a measure".as_slice().chain(Broken));
+        assert!(matches!(Small::of_source(source), Err(DeflateError::Source(_))));
     }
 
     #[test]
