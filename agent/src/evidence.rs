@@ -95,7 +95,7 @@ impl<Q: Quoter> Attestation<'_, Q> {
             };
             let logs = SentLogs { event_log, ima };
             let evidence = Evidence { nonce: challenge.nonce, quote, payload, logs };
-            return Ok(Attested::Appraised(Box::new(self.client.attest(&evidence).await?)));
+            return Ok(Attested::Appraised(Box::new(self.client.attest(evidence).await?)));
         }
         Err(Failure::local("the IMA list grows faster than it can be sent"))
     }
@@ -167,7 +167,7 @@ impl Sending {
             let after = self.offset.saturating_add(part.len);
             let from = self.position();
             let compressed = part.log.compressed_len();
-            let answer = client.send_ima(&ImaPart { from, log: part.log }).await?;
+            let answer = client.send_ima(ImaPart { from, log: part.log }).await?;
             // Of another boot the engine knows what it knows; of this one then nothing.
             let next = if answer.boot == self.boot { answer.offset } else { 0 };
             tracing::debug!(ima.from = self.offset, ima.next = next, bytes = part.len, compressed, "sent a part ahead");

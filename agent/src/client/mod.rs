@@ -4,7 +4,7 @@ mod error;
 
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -91,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub async fn attest(&self, evidence: &Evidence) -> Result<Appraised, RequestError> {
+    pub async fn attest(&self, evidence: Evidence) -> Result<Appraised, RequestError> {
         self.post("v1/attest", evidence).await
     }
 
@@ -107,11 +107,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub async fn send_ima(&self, part: &ImaPart) -> Result<ImaPosition, RequestError> {
+    pub async fn send_ima(&self, part: ImaPart) -> Result<ImaPosition, RequestError> {
         self.post_by(&self.uploads, "v1/logs/ima", part).await
     }
 
-    async fn post<A: DeserializeOwned>(&self, path: &str, message: &impl Serialize) -> Result<A, RequestError> {
+    async fn post<A: DeserializeOwned>(&self, path: &str, message: impl Serialize) -> Result<A, RequestError> {
         self.post_by(&self.http, path, message).await
     }
 
@@ -119,11 +119,14 @@ impl Client {
         &self,
         http: &reqwest::Client,
         path: &str,
-        message: &impl Serialize,
+        message: impl Serialize,
     ) -> Result<A, RequestError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        let request = http.post(url).json(message);
+        let body = json(&message);
+        // It may be a megabyte of a log, which must not lie here twice while the engine thinks.
+        drop(message);
+        let request = http.post(url).header(CONTENT_TYPE, "application/json").body(body);
         let response = request.send().await.map_err(|error| RequestError::of(&error))?;
         let (status, retry_after) = (response.status(), retry_after(&response));
         let body = body(response).await?;
@@ -134,6 +137,30 @@ impl Client {
         }
         let problem = serde_json::from_slice(&body).unwrap_or_else(|_| without_problem(status));
         Err(RequestError::Problem { problem: Box::new(Problem { status: status.as_u16(), ..problem }), retry_after })
+    }
+}
+
+/// A message in JSON, in a buffer of just its length: one that doubles while it grows is at its largest twice as long.
+fn json(message: &impl Serialize) -> Vec<u8> {
+    let mut length = Length(0);
+    // Our messages can be written, and memory takes all; what could not would be refused by the engine.
+    let _ = serde_json::to_writer(&mut length, message);
+    let mut body = Vec::with_capacity(length.0);
+    let _ = serde_json::to_writer(&mut body, message);
+    body
+}
+
+/// How much is written to it.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_megabytes_are_read_once_in_blocks_and_sought_never() {
+    fn a_long_list_is_read_once_in_blocks_and_its_end_without_its_beginning() {
         // The sources of a part are its reader's block and what comes out of the compressor: nothing else holds bytes.
         let mut list = list(3 * PART + 17);
         let (mut at, mut parts) = (0, 0);

@@ -43,6 +43,21 @@ fn a_device_that_never_enrolled_says_so_by_its_exit_code() {
 }
 
 #[test]
+fn a_status_says_which_logs_there_are() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log = scratch.path().join("log").display().to_string();
+    std::fs::write(&log, "measured").unwrap();
+    let logs = ["--event-log", &log, "--ima-log", "/nonexistent/list", "status"];
+    let status = agent(&scratch.path().join("state"), &logs);
+    assert!(said(&status).contains(&format!("event log      {log}: 8 bytes, SHA-256 ")), "{}", said(&status));
+    assert!(said(&status).contains("ima log        none: there is no /nonexistent/list"), "{}", said(&status));
+    let json = agent(&scratch.path().join("state"), &[&logs[..], &["--format", "json"]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["logs"]["event_log"]["bytes"], 8);
+    assert_eq!(report["logs"]["ima"]["path"], "/nonexistent/list");
+}
+
+#[test]
 fn without_a_tpm_nothing_is_sent_and_the_reason_is_clear() {
     let scratch = tempfile::tempdir().unwrap();
     let join = join_file(scratch.path());

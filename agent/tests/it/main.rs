@@ -3,4 +3,9 @@
 
 mod client;
 mod command_line;
+mod device;
+mod engine;
+mod logs;
+mod memory;
 mod server;
+mod trouble;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,6 +35,8 @@ pub(crate) struct Identity {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) trust_bundle_pem: String,
+    /// How many connections there were.
+    pub(crate) connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -83,8 +86,11 @@ impl Authority {
     pub(crate) async fn serve(&self, router: Router, clients: Option<&Self>) -> Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, acceptor) = (listener.local_addr().unwrap(), TlsAcceptor::from(Arc::new(self.tls(clients))));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
                 let (acceptor, router) = (acceptor.clone(), router.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
@@ -93,7 +99,7 @@ impl Authority {
                 });
             }
         });
-        Server { address, trust_bundle_pem: self.pem.clone(), task }
+        Server { address, trust_bundle_pem: self.pem.clone(), connections, task }
     }
 }
 

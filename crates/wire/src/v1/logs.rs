@@ -5,10 +5,12 @@
 
 use std::io::{BufRead, Read as _, Write as _};
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::bufread::{self, ZlibDecoder};
 use flate2::write::ZlibEncoder;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use vouchsafe_model::Sha256Digest;
 
@@ -99,7 +101,12 @@ pub struct ImaPart {
 /// Bytes in zlib format (RFC 1950), at most `MAX` of them compressed.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Deflated<const MAX: usize>(Bytes<MAX>);
+pub struct Deflated<const MAX: usize>(#[serde(serialize_with = "piecewise")] Bytes<MAX>);
+
+/// Writes the same text as [`Bytes`] do, but without ever holding it: a log is long, and an agent small.
+fn piecewise<const MAX: usize, S: Serializer>(bytes: &Bytes<MAX>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(bytes.as_slice(), &STANDARD))
+}
 
 /// Compressed bytes that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +147,7 @@ impl<const MAX: usize> Deflated<MAX> {
         let limit = u64::try_from(MAX).unwrap_or(u64::MAX).saturating_add(1);
         let mut encoder = bufread::ZlibEncoder::new(source, Compression::default()).take(limit);
         encoder.read_to_end(&mut bytes).map_err(DeflateError::Source)?;
+        bytes.shrink_to_fit();
         Bytes::new(bytes).map(Self).map_err(DeflateError::TooLong)
     }
 
@@ -199,6 +207,7 @@ mod tests {
             assert_eq!(deflated.inflate(4096).unwrap(), bytes);
             let json = serde_json::to_string(&deflated).unwrap();
             assert_eq!(serde_json::from_str::<Small>(&json).unwrap(), deflated);
+            assert_eq!(json, serde_json::to_string(&deflated.0).unwrap());
         }
     }
 
