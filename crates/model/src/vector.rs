@@ -201,6 +201,7 @@ impl FindingCode {
             | Self::EventLogMalformed
             | Self::EventLogMismatch
             | Self::EventDigestMismatch
+            | Self::EventLogMore
             | Self::EventMisplaced => &[Aspect::Configuration, Aspect::Executables],
             Self::ImaMissing
             | Self::ImaMalformed
@@ -214,6 +215,10 @@ impl FindingCode {
             | Self::FileSignatureUnknownKey
             | Self::FileSignatureInvalid
             | Self::KeyringKeyUnknown
+            | Self::ImaBootAggregateUnchecked
+            | Self::ImaOtherPcr
+            | Self::ImaRuleApplied
+            | Self::ImaUnjudged
             | Self::ImaMore => &[Aspect::Executables, Aspect::FileSystem],
         }
     }
