@@ -10,14 +10,17 @@
 pub mod certify;
 pub mod clock;
 pub mod credential;
+pub mod dsse;
 pub mod endorsement;
 pub mod eventlog;
 #[cfg(feature = "forge")]
 pub mod forge;
 pub mod ima;
+pub mod image;
 pub mod key;
 pub mod quote;
 pub mod reference;
+pub mod secure_boot;
 pub mod tpm;
 
 mod der;

@@ -195,7 +195,7 @@ impl FromStr for PcrSet {
 }
 
 /// A PCR's value, written in lower-case hexadecimal; as long as a digest of its bank.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PcrValue(Vec<u8>);
 
 impl PcrValue {

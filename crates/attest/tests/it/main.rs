@@ -11,8 +11,10 @@
 
 mod certificates;
 mod credential;
+mod dbx;
 mod decoders;
 mod der_tree;
+mod dsse;
 mod ek_templates;
 mod endorsement;
 mod endorsement_anchors;
@@ -29,6 +31,8 @@ mod ima_decoding;
 mod ima_keys;
 mod ima_policy;
 mod ima_shared_data;
+mod image_boot;
+mod image_document;
 mod keys;
 mod pcr_file;
 mod quote_form;

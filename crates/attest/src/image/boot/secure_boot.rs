@@ -1,0 +1,114 @@
+//! Secure Boot against what the image expects of it.
+
+use std::collections::BTreeSet;
+
+use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, PcrIndex, Sha256Digest};
+
+use super::super::document::{BootSection, Enrolment, KeyId, RequiredDbx, SecureBootRule};
+use super::{SECURE_BOOT, SHIM_KEYS};
+use crate::eventlog::facts::{SecureBoot, SignatureEntry, SignatureKind};
+
+/// How many missing revocations are told one by one.
+const MAX_TOLD: usize = 8;
+
+pub(super) fn compare(seen: &SecureBoot, boot: &BootSection, bank: HashAlgorithm) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if boot.secure_boot == SecureBootRule::On {
+        findings.extend(not_enforced(seen, bank));
+    }
+    let keys = &boot.keys;
+    let variables = [
+        ("PK", SECURE_BOOT, &seen.pk, &keys.pk),
+        ("KEK", SECURE_BOOT, &seen.kek, &keys.kek),
+        ("db", SECURE_BOOT, &seen.db, &keys.db),
+        ("MokList", SHIM_KEYS, &seen.mok_list, &keys.mok),
+    ];
+    for (variable, pcr, entries, enrolment) in variables {
+        if let Some(enrolment) = enrolment {
+            findings.extend(compare_keys(variable, entries, enrolment).map(|finding| at(finding, bank, pcr)));
+        }
+    }
+    findings.extend(boot.dbx.iter().filter_map(|required| outdated(&seen.dbx, required, bank)));
+    findings
+}
+
+/// Why images were not verified by keys that only their owner can change.
+fn not_enforced(seen: &SecureBoot, bank: HashAlgorithm) -> Option<Finding> {
+    let found = match seen {
+        SecureBoot { enabled: None, .. } => "not measured",
+        SecureBoot { enabled: Some(false), .. } => "off",
+        SecureBoot { setup_mode: Some(true), .. } => "on, in setup mode: anyone may change the keys",
+        SecureBoot { audit_mode: Some(true), .. } => "on, in audit mode: what does not verify is booted",
+        _ => return None,
+    };
+    Some(at(Finding::new(FindingCode::SecureBootOff).about("SecureBoot").with("on", found), bank, SECURE_BOOT))
+}
+
+fn compare_keys(
+    variable: &'static str,
+    entries: &[SignatureEntry],
+    enrolment: &Enrolment,
+) -> impl Iterator<Item = Finding> {
+    let enrolled: BTreeSet<KeyId> = entries.iter().filter_map(|entry| key_id(&entry.kind)).collect();
+    let is_unknown = |entry: &&SignatureEntry| key_id(&entry.kind).is_none_or(|key| !enrolment.contains_key(&key));
+    let unknown = entries.iter().filter(is_unknown).map(move |entry| {
+        let finding = Finding::new(FindingCode::SecureBootKeyUnknown).about(variable);
+        finding.with("a key that the image lists", described(&entry.kind))
+    });
+    let missing = enrolment.iter().filter(move |(key, _)| !enrolled.contains(key)).map(move |(key, subject)| {
+        let finding = Finding::new(FindingCode::SecureBootKeyMissing).about(variable);
+        finding.with(format_args!("{subject} ({key})"), "not enrolled")
+    });
+    unknown.chain(missing)
+}
+
+/// What an image can list an entry as; revocations and unknown kinds have no place among keys.
+pub(in super::super) fn key_id(kind: &SignatureKind) -> Option<KeyId> {
+    match kind {
+        SignatureKind::X509 { sha256, .. } => Some(KeyId::Certificate(*sha256)),
+        SignatureKind::Sha256 { digest } => Some(KeyId::Image(*digest)),
+        SignatureKind::X509Sha256 { .. } | SignatureKind::Other { .. } => None,
+    }
+}
+
+fn described(kind: &SignatureKind) -> String {
+    match kind {
+        SignatureKind::X509 { sha256, subject, .. } => {
+            format!("{} ({sha256})", subject.as_deref().unwrap_or("a certificate without a subject"))
+        }
+        SignatureKind::Sha256 { digest } => format!("an image with SHA-256 {digest}"),
+        SignatureKind::X509Sha256 { digest } => format!("a revoked certificate {digest}"),
+        SignatureKind::Other { guid, length } => format!("an entry of type {guid}, {length} bytes"),
+    }
+}
+
+fn outdated(dbx: &[SignatureEntry], required: &RequiredDbx, bank: HashAlgorithm) -> Option<Finding> {
+    let mut enrolled: [BTreeSet<Sha256Digest>; 3] = Default::default();
+    let [images, to_be_signed, certificates] = &mut enrolled;
+    for entry in dbx {
+        match entry.kind {
+            SignatureKind::Sha256 { digest } => images.insert(digest),
+            SignatureKind::X509Sha256 { digest } => to_be_signed.insert(digest),
+            SignatureKind::X509 { sha256, .. } => certificates.insert(sha256),
+            SignatureKind::Other { .. } => false,
+        };
+    }
+    let missing: Vec<&Sha256Digest> = required
+        .images
+        .difference(images)
+        .chain(required.to_be_signed.difference(to_be_signed))
+        .chain(required.certificates.keys().filter(|digest| !certificates.contains(digest)))
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let asked: usize = [required.images.len(), required.to_be_signed.len(), required.certificates.len()].iter().sum();
+    let told: Vec<String> = missing.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+    let finding = Finding::new(FindingCode::DbxOutdated).about("dbx");
+    let found = format!("{} of them are missing: {}", missing.len(), told.join(" "));
+    Some(at(finding.with(format_args!("{asked} revocations"), found), bank, SECURE_BOOT))
+}
+
+fn at(finding: Finding, bank: HashAlgorithm, pcr: u8) -> Finding {
+    PcrIndex::new(pcr).map_or(finding.clone(), |pcr| finding.at_pcr(bank, pcr))
+}

@@ -1,0 +1,99 @@
+//! An image that is ready to be compared with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use vouchsafe_model::pcr::PcrValue;
+use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, Timestamp};
+
+use super::check::Inconsistency;
+use super::document::{BootItem, GoldenImage};
+
+/// An image with everything looked up and prepared, behind an [`Arc`]: all devices of the image share one.
+#[derive(Debug)]
+pub struct Compiled {
+    document: GoldenImage,
+    images: Option<Index>,
+    option_roms: Option<Index>,
+    files: Option<Index>,
+    initrds: Option<Index>,
+}
+
+/// Where to find the item that has a digest.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    by_digest: HashMap<HashAlgorithm, HashMap<PcrValue, usize>>,
+}
+
+impl Compiled {
+    /// Prepares an image.
+    ///
+    /// # Errors
+    /// When parts of it contradict each other, which they do not in an image that was parsed.
+    pub fn new(document: GoldenImage) -> Result<Arc<Self>, Inconsistency> {
+        document.check()?;
+        let boot = document.boot.as_ref();
+        let index = |items: Option<&Vec<BootItem>>| items.map(|items| Index::new(items));
+        let (images, option_roms, files, initrds) = (
+            index(boot.and_then(|boot| boot.images.as_ref())),
+            index(boot.and_then(|boot| boot.option_roms.as_ref())),
+            index(boot.and_then(|boot| boot.files.as_ref())),
+            index(boot.and_then(|boot| boot.initrds.as_ref())),
+        );
+        Ok(Arc::new(Self { document, images, option_roms, files, initrds }))
+    }
+
+    /// What it was made from.
+    pub fn document(&self) -> &GoldenImage {
+        &self.document
+    }
+
+    /// Until when the images that this one supersedes stay valid, when it was activated at that instant.
+    pub fn superseded_valid_until(&self, activated_at: Timestamp) -> Timestamp {
+        self.document.overlap.map_or(activated_at, |overlap| activated_at.plus(overlap.duration()))
+    }
+
+    /// The warning about an image that has outlived what it says that it may.
+    pub fn too_old(&self, now: Timestamp) -> Option<Finding> {
+        let max_age = self.document.max_age?;
+        let due = self.document.created_at.plus(max_age.duration());
+        let finding = || Finding::new(FindingCode::ImageTooOld).about(&self.document.id);
+        (now > due).then(|| finding().with(format_args!("an image of {max_age} at most, until {due}"), now))
+    }
+
+    pub(super) fn images(&self) -> Option<&Index> {
+        self.images.as_ref()
+    }
+
+    pub(super) fn option_roms(&self) -> Option<&Index> {
+        self.option_roms.as_ref()
+    }
+
+    pub(super) fn files(&self) -> Option<&Index> {
+        self.files.as_ref()
+    }
+
+    pub(super) fn initrds(&self) -> Option<&Index> {
+        self.initrds.as_ref()
+    }
+}
+
+impl Index {
+    fn new(items: &[BootItem]) -> Self {
+        let mut index = Self::default();
+        for (position, item) in items.iter().enumerate() {
+            for (algorithm, digests) in &item.digests {
+                let of_algorithm = index.by_digest.entry(*algorithm).or_default();
+                for digest in digests {
+                    of_algorithm.entry(digest.clone()).or_insert(position);
+                }
+            }
+        }
+        index
+    }
+
+    /// The place of the first item with this digest.
+    pub(super) fn find(&self, algorithm: HashAlgorithm, digest: &PcrValue) -> Option<usize> {
+        self.by_digest.get(&algorithm)?.get(digest).copied()
+    }
+}
