@@ -59,8 +59,8 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE", help = IMA_LOG_HELP)]
     #[serde(skip_serializing_if = "Option::is_none")]
     ima_log: Option<PathBuf>,
-    /// File that names the boot: to what a place in the IMA list belongs [default: /proc/sys/kernel/random/boot_id]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// The file that names the boot, where it is not at its usual place
+    #[arg(long, global = true, value_name = "FILE", help = BOOT_ID_HELP)]
     #[serde(skip_serializing_if = "Option::is_none")]
     boot_id_file: Option<PathBuf>,
     /// Seconds that one request to the engine may take [default: 30]
@@ -165,6 +165,9 @@ Boot event log, binary; sent once per boot [default: /sys/kernel/security/tpm0/b
 
 const IMA_LOG_HELP: &str = "\
 IMA list, binary; what is new of it is sent [default: /sys/kernel/security/ima/binary_runtime_measurements]";
+
+const BOOT_ID_HELP: &str = "\
+File that names the boot to which a place in the IMA list belongs [default: /proc/sys/kernel/random/boot_id]";
 
 const LOG_LEVEL_HELP: &str =
     "What to log: error, warn, info, debug, or by module: warn,vouchsafe_agent=debug [default: info]";

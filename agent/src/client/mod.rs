@@ -123,10 +123,10 @@ impl Client {
     ) -> Result<A, RequestError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        let body = json(&message);
+        let json = json(&message);
         // It may be a megabyte of a log, which must not lie here twice while the engine thinks.
         drop(message);
-        let request = http.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let request = http.post(url).header(CONTENT_TYPE, "application/json").body(json);
         let response = request.send().await.map_err(|error| RequestError::of(&error))?;
         let (status, retry_after) = (response.status(), retry_after(&response));
         let body = body(response).await?;

@@ -171,7 +171,7 @@ fn evidence_that_lacks_a_log_is_soon_sent_with_it_and_what_is_refused_for_ever_e
         let refused_at = scene.boot;
         let asleep = scene.fail(problem(409, "evidence.event_log_unknown"));
         assert_eq!(scene.sleep(&asleep), Action::FetchChallenge);
-        waits.push((scene.boot - refused_at).as_secs_f64());
+        waits.push(scene.boot.saturating_sub(refused_at).as_secs_f64());
         let due_now = challenge(ENGINE_BOOT.plus(scene.boot), number, Duration::ZERO, MINUTE);
         assert_eq!(scene.tell(Event::Challenged(due_now.clone())), Action::Attest(due_now));
     }
