@@ -20,6 +20,8 @@ pub(super) fn config(facts: &mut SecureBoot, event: &Event<'_>) {
         }
     };
     match () {
+        // A variable that does not exist is measured without a value: firmware without Secure Boot.
+        () if variable.is("SecureBoot") && variable.data.is_empty() => facts.enabled = Some(false),
         () if variable.is("SecureBoot") => flag(&mut facts.enabled, false),
         () if variable.is("SetupMode") => flag(&mut facts.setup_mode, true),
         () if variable.is("AuditMode") => flag(&mut facts.audit_mode, true),
