@@ -15,9 +15,10 @@ pub enum ListFormat {
 
 impl ListFormat {
     /// The form that the bytes begin in. There is no confusing the two: a binary entry begins with a PCR below 24 in four
-    /// bytes, the last three of which are zero, and no line has a zero byte.
+    /// bytes, and no line with a control character or a zero byte.
     pub fn detect(bytes: &[u8]) -> Self {
-        if bytes.get(1..4).unwrap_or_default().contains(&0) { Self::Binary } else { Self::Ascii }
+        let begin = bytes.get(..4).unwrap_or(bytes);
+        if begin.first().is_some_and(|first| *first < b' ') || begin.contains(&0) { Self::Binary } else { Self::Ascii }
     }
 }
 

@@ -5,8 +5,9 @@
 //! against a [`RuntimePolicy`]. [`ListReport`] does the same once and for a whole file, without a TPM.
 //!
 //! Nothing in a list is believed because it is in the list: an entry counts when its template hash is part of what PCR 10
-//! was extended with. Two things are not covered even then. The names of violations: a violation extends a constant
-//! (`ima_add_violation`). And entries of other PCRs. Neither is ever a reason to trust something.
+//! was extended with. Three things are not covered even then: the names of violations, as a violation extends a constant
+//! (`ima_add_violation`); the names of templates, which are not hashed; and entries of other PCRs. None of them is ever a
+//! reason to trust something.
 
 mod advance;
 mod ascii;

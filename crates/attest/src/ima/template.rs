@@ -133,7 +133,10 @@ impl<'a> Template<'a> {
     }
 }
 
-/// The fields of a list of fields, if each is known and there once.
+/// The fields of a list of fields, if each is known and there once, the file's digest and its name first.
+///
+/// The name of a template is no part of what is hashed: a forger may call an entry by any. With the first two fields
+/// fixed, no other field can be made to look like the digest or the path.
 fn listed(name: &str) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     for id in name.split('|') {
@@ -143,7 +146,7 @@ fn listed(name: &str) -> Option<Vec<Field>> {
         }
         fields.push(field);
     }
-    Some(fields)
+    matches!(fields.as_slice(), [Digest | DigestNg | DigestNgV2, Name | NameNg, ..]).then_some(fields)
 }
 
 #[cfg(test)]
@@ -155,7 +158,14 @@ mod tests {
         let fields = |name: &'static str| Template::find(name.as_bytes()).unwrap().fields;
         assert_eq!(fields("ima-sig").unwrap().as_ref(), [DigestNg, NameNg, Signature]);
         assert_eq!(fields("d-ng|n-ng|sig").unwrap().as_ref(), [DigestNg, NameNg, Signature]);
-        assert_eq!(fields("n").unwrap().as_ref(), [Name]);
+        assert_eq!(fields("d|n").unwrap().as_ref(), [Digest, Name]);
+        for order in ["n-ng|d-ng", "d-modsig|n-ng", "d-ng|xattrvalues|n-ng", "d-ng", "n"] {
+            assert_eq!(
+                fields(order),
+                None,
+                "{order}: which fields are the file's digest and path is not for a list to say"
+            );
+        }
         assert_eq!(fields("ima-cgpath"), None);
         assert_eq!(fields("d-ng|n-ng|n-ng"), None, "which of the two names is the file's");
     }
@@ -171,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_list_of_more_fields_than_the_kernel_takes_is_not_known() {
-        let ids = |count: usize| Field::ALL.map(Field::id).get(..count).unwrap().join("|");
+        let others = Field::ALL.map(Field::id).into_iter().filter(|id| !matches!(*id, "d-ng" | "n-ng"));
+        let all: Vec<_> = ["d-ng", "n-ng"].into_iter().chain(others).collect();
+        let ids = |count: usize| all.get(..count).unwrap().join("|");
         assert_eq!(Template::find(ids(15).as_bytes()).unwrap().fields.unwrap().len(), 15);
         assert_eq!(Template::find(ids(16).as_bytes()).unwrap().fields, None);
     }

@@ -63,13 +63,13 @@ fn exclusions_are_no_way_around_the_policy() {
     for path in hostile {
         list.entry("ima-ng", &[&digest_ng("sha256", &[1; 32]), &[path, &[0]].concat()]);
     }
-    let deep = format!("/tmp/{}", "a/".repeat(2046));
+    let deep = format!("/tmp/{}", "a/".repeat(2044));
     list.file(&format!("{deep}b"), b"x");
     let findings = judged(&list, &policy).findings;
     let expected: Vec<_> = (2..=9).map(|entry| (FindingCode::FileUnlisted, entry)).collect();
     assert_eq!(told(&findings)[..8], expected);
     assert_eq!(findings[3].path.as_deref(), Some("/tmp/a\\u{a}b"), "nothing of a path drives a terminal");
-    assert_eq!(told(&findings)[8], (FindingCode::ImaRuleApplied, 10), "4095 bytes are a path");
+    assert_eq!(told(&findings)[8], (FindingCode::ImaRuleApplied, 10), "4094 bytes are a path");
 }
 
 #[test]
@@ -79,6 +79,23 @@ fn an_unknown_template_is_no_way_around_the_policy() {
     list.entry("unheard-of", &[b"/tmp/x"]).entry("n-ng", &[b"/tmp/y\0"]);
     let codes = told(&judged(&list, &policy).findings);
     assert_eq!(codes, [(FindingCode::FileUnlisted, 2), (FindingCode::FileUnlisted, 3)]);
+}
+
+#[test]
+fn calling_an_entry_by_another_template_is_no_way_around_the_policy() {
+    // What is hashed is the same: only the name of the template differs.
+    let policy = policy("exclude = [\"/tmp/**\"]\nrules = [\"buffers\"]\n[digests]");
+    let digest = digest_ng("sha256", &[1; 32]);
+    let values: [&[u8]; 3] = [&digest, b"/usr/bin/evil\0", b"/tmp/x\0"];
+    for template in
+        ["ima-sig", "ima-buf", "evil", "d-ng|n-ng|xattrvalues", "d-ng|xattrvalues|n-ng", "d-modsig|n-ng|sig"]
+    {
+        let mut list = list();
+        list.entry(template, &values);
+        let findings = judged(&list, &policy).findings;
+        let failed = findings.iter().any(|finding| finding.severity == vouchsafe_model::Severity::Failure);
+        assert!(failed, "{template}: {findings:?}");
+    }
 }
 
 #[test]
