@@ -1,8 +1,10 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
-//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify quote`), 3 deny (`decision ask`).
+//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify quote`) or
+//! something failed (`appraise`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
+mod appraise;
 mod args;
 mod client;
 mod failure;
@@ -48,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Credential(args) => return operate(Operation::Credential(args)),
         Command::Decision(args) => return operate(Operation::Decision(args)),
         Command::Verify(args) => return verify::run(args),
+        Command::Appraise(args) => return appraise::run(args),
         Command::Policy(args) => return policy::run(args),
         Command::Completions(args) => produce::completions(&args)?,
         Command::Man(args) => produce::manual(&args)?,

@@ -1,5 +1,6 @@
 //! The command line, as types. Parsing checks all that can be checked without a file or a server.
 
+pub(crate) mod appraise;
 pub(crate) mod credential;
 pub(crate) mod decision;
 pub(crate) mod device;
@@ -20,7 +21,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for `decision ask`: allow; for `verify quote`: authentic
   1  it could not be done, or was asked for in the wrong way; standard error says which
-  2  `verify quote` alone: not authentic
+  2  `verify quote`: not authentic; `appraise`: something in the log failed
   3  `decision ask` alone: deny
 
 Where to begin:
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Credential(credential::CredentialArgs),
     Decision(decision::DecisionArgs),
     Verify(verify::VerifyArgs),
+    Appraise(appraise::AppraiseArgs),
     Policy(policy::PolicyArgs),
     Completions(produce::CompletionsArgs),
     Man(produce::ManArgs),

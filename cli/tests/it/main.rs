@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod appraise_ima;
 mod engine;
 mod help;
 mod init;

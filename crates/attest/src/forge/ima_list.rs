@@ -35,8 +35,8 @@ impl ImaList {
 
     /// A list that begins with the boot aggregate of these PCRs, as a kernel from 5.9 on makes it.
     pub fn at_boot(pcrs: &PcrBank) -> Self {
-        let last = if pcrs.bank == HashAlgorithm::Sha1 { 8 } else { 10 };
-        let values = pcrs.values.iter().filter(|(pcr, _)| pcr.get() < last).map(|(_, value)| value.as_bytes());
+        let end = if pcrs.bank == HashAlgorithm::Sha1 { 8 } else { 10 };
+        let values = pcrs.values.iter().filter(|(pcr, _)| pcr.get() < end).map(|(_, value)| value.as_bytes());
         let aggregate = crate::digest::digest_of(algorithm(pcrs.bank).expect("a bank of the TPM"), values);
         let mut list = Self::new();
         let digest = digest_ng(pcrs.bank.name(), aggregate.as_ref());

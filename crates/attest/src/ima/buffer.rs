@@ -69,13 +69,11 @@ pub(super) fn judge<'p>(policy: &'p RuntimePolicy, fields: &Fields<'_>, buffer: 
     if let Some(rule) = policy.rules().find(|rule| rule.kind == RuleKind::Buffers) {
         return Judgement::Passed(&rule.text);
     }
-    match listing {
-        Listing::Other(expected) => Judgement::found(FindingCode::FileChanged, Some(expected), digest.to_string()),
-        _ => {
-            let found = format!("{digest} of {} bytes beginning with {}", buffer.len(), beginning(buffer));
-            Judgement::found(FindingCode::FileUnlisted, None, found)
-        }
+    if let Listing::Other(expected) = listing {
+        return Judgement::found(FindingCode::FileChanged, Some(expected), digest.to_string());
     }
+    let found = format!("{digest} of {} bytes beginning with {}", buffer.len(), beginning(buffer));
+    Judgement::found(FindingCode::FileUnlisted, None, found)
 }
 
 fn beginning(buffer: &[u8]) -> String {

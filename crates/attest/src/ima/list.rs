@@ -31,8 +31,8 @@ pub struct Entries<'a> {
     format: ListFormat,
     is_whole: bool,
     consumed: usize,
-    before_entries: u64,
-    before_bytes: u64,
+    earlier: u64,
+    earlier_bytes: u64,
     has_failed: bool,
 }
 
@@ -43,9 +43,9 @@ impl<'a> Entries<'a> {
     }
 
     /// The entries of a part of a list, behind so many entries and bytes.
-    pub fn resume(bytes: &'a [u8], before_entries: u64, before_bytes: u64) -> Self {
+    pub fn resume(bytes: &'a [u8], earlier: u64, earlier_bytes: u64) -> Self {
         let format = ListFormat::detect(bytes);
-        Self { bytes, format, is_whole: false, consumed: 0, before_entries, before_bytes, has_failed: false }
+        Self { bytes, format, is_whole: false, consumed: 0, earlier, earlier_bytes, has_failed: false }
     }
 
     /// The same entries of a list that goes on no further: the last line of an ASCII list needs no line break.
@@ -86,16 +86,16 @@ impl<'a> Iterator for Entries<'a> {
         match read {
             Ok(None) => None,
             Ok(Some((mut entry, len))) => {
-                self.before_entries = self.before_entries.saturating_add(1);
-                entry.number = self.before_entries;
+                self.earlier = self.earlier.saturating_add(1);
+                entry.number = self.earlier;
                 self.consumed = self.consumed.saturating_add(len);
                 Some(Ok(entry))
             }
             Err((at, problem)) => {
                 self.has_failed = true;
                 let at = u64::try_from(self.consumed.saturating_add(at)).unwrap_or(u64::MAX);
-                let offset = self.before_bytes.saturating_add(at);
-                Some(Err(ImaError { entry: self.before_entries.saturating_add(1), offset, problem }))
+                let offset = self.earlier_bytes.saturating_add(at);
+                Some(Err(ImaError { entry: self.earlier.saturating_add(1), offset, problem }))
             }
         }
     }

@@ -183,11 +183,15 @@ fn an_update_that_was_shipped_first_raises_nothing_and_one_that_was_not_names_ea
     let (old, new) = (image("old"), image("new"));
     let both = RuntimePolicy::merge([&old, &new]);
     let mut list = list();
-    files.iter().for_each(|path| drop(list.file(path, b"old").bytes()));
+    for path in &files {
+        list.file(path, b"old");
+    }
     let before = judged(&list, &old);
     assert_eq!(before.findings, []);
     let from = list.bytes().len();
-    files.iter().for_each(|path| drop(list.file(path, b"new").bytes()));
+    for path in &files {
+        list.file(path, b"new");
+    }
     let after = |policy: &RuntimePolicy| {
         let context = ImaContext { policy: Some(policy), boot_aggregate: None };
         before.state.advance(&list.bytes()[from..], Some(&list.pcr10(SHA256)), context).unwrap().findings

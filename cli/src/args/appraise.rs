@@ -1,0 +1,49 @@
+//! `vouchsafe appraise`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::FormatArgs;
+
+/// Looks at what hosts measured, offline and without any server.
+#[derive(Args, Debug)]
+pub(crate) struct AppraiseArgs {
+    #[command(subcommand)]
+    pub(crate) command: AppraiseCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppraiseCommand {
+    Ima(ImaArgs),
+}
+
+/// Reads an IMA measurement list, ASCII or binary. Exits 0 if nothing fails, 2 if something does, 1 if it is unusable.
+///
+/// Every template hash is computed again, PCR 10 is replayed for SHA-1 and SHA-256, and signatures of files are checked
+/// with the keys that are given. With a policy each file is held against it. Whether a host has this list is for a quote
+/// of its PCR 10 to say.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe appraise ima /sys/kernel/security/ima/binary_runtime_measurements
+  vouchsafe appraise ima list.txt --keys /etc/keys --policy web@2026.1.toml --format json
+
+Policy:
+  A golden image in TOML, or its runtime section alone:
+    exclude = [\"/var/log/**\"]
+    [digests]
+    \"/usr/bin/ls\" = [\"sha256:…\"]")]
+pub(crate) struct ImaArgs {
+    /// The list: `ascii_runtime_measurements` or `binary_runtime_measurements`.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Keys that may sign files: a folder of .pem, .crt, .cer, .der, .x509 and .pub files, or one file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+    /// What may run.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
