@@ -168,10 +168,10 @@ impl Envelope {
             1..=MAX_KEYS => {}
             more => return Err(DsseRejected::TooManyKeys(more)),
         }
-        let signed = pre_authentication(payload_type, &self.payload);
-        let made_one = |key: &&DsseKey| self.signatures.iter().any(|signature| key.verifies(&signed, &signature.sig));
-        let signer = keys.iter().find(made_one).ok_or(DsseRejected::DoesNotVerify)?;
-        Ok(Verified { signer: signer.id().to_owned(), payload: self.payload })
+        let message = pre_authentication(payload_type, &self.payload);
+        let made_one = |key: &&DsseKey| self.signatures.iter().any(|signature| key.verifies(&message, &signature.sig));
+        let key = keys.iter().find(made_one).ok_or(DsseRejected::DoesNotVerify)?;
+        Ok(Verified { signer: key.id().to_owned(), payload: self.payload })
     }
 
     /// The envelope as JSON.

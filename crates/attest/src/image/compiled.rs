@@ -1,6 +1,6 @@
 //! An image that is ready to be compared with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use vouchsafe_model::pcr::PcrValue;
@@ -8,6 +8,7 @@ use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, Timestamp};
 
 use super::check::Inconsistency;
 use super::document::{BootItem, GoldenImage};
+use crate::ima::{RuntimePolicy, RuntimePolicyError};
 
 /// An image with everything looked up and prepared, behind an [`Arc`]: all devices of the image share one.
 #[derive(Debug)]
@@ -17,21 +18,37 @@ pub struct Compiled {
     option_roms: Option<Index>,
     files: Option<Index>,
     initrds: Option<Index>,
+    runtime: Option<RuntimePolicy>,
+}
+
+/// Why an image cannot be held against anything.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Parts of it contradict each other.
+    #[error(transparent)]
+    Inconsistent(#[from] Inconsistency),
+    /// A line of its runtime section cannot be used.
+    #[error("runtime: {0}")]
+    Runtime(#[from] RuntimePolicyError),
 }
 
 /// Where to find the item that has a digest.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    by_digest: HashMap<HashAlgorithm, HashMap<PcrValue, usize>>,
+    by_digest: HashMap<HashAlgorithm, HashMap<PcrValue, Vec<usize>>>,
 }
 
 impl Compiled {
     /// Prepares an image.
     ///
     /// # Errors
-    /// When parts of it contradict each other, which they do not in an image that was parsed.
-    pub fn new(document: GoldenImage) -> Result<Arc<Self>, Inconsistency> {
+    /// When parts of it contradict each other, which they do not in an image that was parsed, or when a line of its
+    /// runtime section cannot be used.
+    pub fn new(mut document: GoldenImage) -> Result<Arc<Self>, CompileError> {
         document.check()?;
+        let runtime = document.runtime.as_ref().map(RuntimePolicy::compile).transpose()?;
+        // The policy holds the digests in a fraction of the memory; nobody needs them twice.
+        document.runtime.iter_mut().for_each(|runtime| runtime.digests = BTreeMap::new());
         let boot = document.boot.as_ref();
         let index = |items: Option<&Vec<BootItem>>| items.map(|items| Index::new(items));
         let (images, option_roms, files, initrds) = (
@@ -40,10 +57,15 @@ impl Compiled {
             index(boot.and_then(|boot| boot.files.as_ref())),
             index(boot.and_then(|boot| boot.initrds.as_ref())),
         );
-        Ok(Arc::new(Self { document, images, option_roms, files, initrds }))
+        Ok(Arc::new(Self { document, images, option_roms, files, initrds, runtime }))
     }
 
-    /// What it was made from.
+    /// What may run; `None` when the image does not speak of it.
+    pub fn runtime(&self) -> Option<&RuntimePolicy> {
+        self.runtime.as_ref()
+    }
+
+    /// What it was made from, without the digests of paths, which [`Self::runtime`] holds.
     pub fn document(&self) -> &GoldenImage {
         &self.document
     }
@@ -85,15 +107,15 @@ impl Index {
             for (algorithm, digests) in &item.digests {
                 let of_algorithm = index.by_digest.entry(*algorithm).or_default();
                 for digest in digests {
-                    of_algorithm.entry(digest.clone()).or_insert(position);
+                    of_algorithm.entry(digest.clone()).or_default().push(position);
                 }
             }
         }
         index
     }
 
-    /// The place of the first item with this digest.
-    pub(super) fn find(&self, algorithm: HashAlgorithm, digest: &PcrValue) -> Option<usize> {
-        self.by_digest.get(&algorithm)?.get(digest).copied()
+    /// The places of the items with this digest, ascending: a kernel may be listed under two names.
+    pub(super) fn find(&self, algorithm: HashAlgorithm, digest: &PcrValue) -> &[usize] {
+        self.by_digest.get(&algorithm).and_then(|digests| digests.get(digest)).map_or(&[], Vec::as_slice)
     }
 }

@@ -12,8 +12,8 @@ use super::accept::AcceptedDeviation;
 use super::pattern::Pattern;
 use super::period::Period;
 use super::read;
-use super::runtime::RuntimeSection;
 use crate::eventlog::facts::Loader;
+use crate::ima::RuntimeSection;
 
 /// Digests by their algorithm; each of them will do.
 pub type Digests = BTreeMap<HashAlgorithm, BTreeSet<PcrValue>>;
@@ -49,7 +49,7 @@ pub struct GoldenImage {
     #[serde(default)]
     pub boot: Option<BootSection>,
     /// What the IMA list may hold.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read::runtime")]
     pub runtime: Option<RuntimeSection>,
 }
 
@@ -116,6 +116,8 @@ pub enum CommandText {
     Exact(String),
     /// A text of this form, from its first character to its last.
     Pattern(Pattern),
+    /// What was measured has one of these digests: for a boot whose log does not hold the text.
+    Measured(Digests),
 }
 
 /// An image, driver or file that is allowed in a boot: by any of its digests, or by any of its signers.

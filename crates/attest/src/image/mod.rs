@@ -18,31 +18,37 @@
 
 mod accept;
 pub mod boot;
+mod capture;
 mod check;
 mod choose;
 mod compiled;
+mod diff;
 mod document;
+mod lint;
+mod merge;
 mod parse;
 mod pattern;
 pub mod pcrs;
 mod period;
 mod read;
-mod runtime;
 pub mod signed;
 mod write;
 
 pub use accept::{AcceptedDeviation, DeviationRefused, accept};
+pub use capture::{Capture, capture};
 pub use check::Inconsistency;
 pub use choose::{Choice, choose};
-pub use compiled::Compiled;
+pub use compiled::{CompileError, Compiled};
+pub use diff::{Change, diff};
 pub use document::{
     AllowedCommandLine, BootItem, BootSection, CommandText, Digests, EnrolledKeys, Enrolment, GoldenImage, KeyId,
     PcrReferences, RequiredDbx, SecureBootRule, Signer,
 };
+pub use lint::{Lint, lint};
+pub use merge::{MergeConflict, merge};
 pub use parse::DocumentError;
 pub use pattern::{Pattern, PatternError};
 pub use period::{Period, PeriodError};
-pub use runtime::RuntimeSection;
 
 /// What the first line of an image says, for this version of the format.
 pub const FORMAT: &str = "vouchsafe-image/1";
@@ -50,12 +56,6 @@ pub const FORMAT: &str = "vouchsafe-image/1";
 /// The longest text of an image, in bytes: 1,000,000 paths with one digest each take less than twice this, 400,000 less
 /// than this.
 pub const MAX_TEXT_LEN: usize = 64 * 1024 * 1024;
-/// How many paths a runtime section may list.
-pub const MAX_PATHS: usize = 1_000_000;
-/// The longest path, in bytes (Linux: `PATH_MAX`).
-pub const MAX_PATH_LEN: usize = 4096;
-/// How many digests one path may have: old and new, for a few generations of updates.
-pub const MAX_DIGESTS_PER_PATH: usize = 64;
 /// How many values one PCR may have.
 pub const MAX_VALUES_PER_PCR: usize = 64;
 /// How many images one image may supersede.

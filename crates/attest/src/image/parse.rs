@@ -99,7 +99,7 @@ fn malformed(text: &str, error: &toml::de::Error) -> DocumentError {
 fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline.saturating_add(1));
-    let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+    let line = before.split(|byte| *byte == b'\n').count();
     let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default()).chars().count();
     (line, column.saturating_add(1))
 }

@@ -1,15 +1,18 @@
 //! From document to text, in one way only: a fact has its line, and lines have their order.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
+use vouchsafe_model::HashAlgorithm;
 use vouchsafe_model::hash::to_hex;
+use vouchsafe_model::pcr::PcrValue;
 
 use super::document::{
     AllowedCommandLine, BootItem, BootSection, CommandText, Digests, Enrolment, GoldenImage, RequiredDbx,
     SecureBootRule,
 };
-use super::runtime::RuntimeSection;
 use super::{FORMAT, read};
+use crate::ima::RuntimeSection;
 
 impl GoldenImage {
     /// Writes the image. [`GoldenImage::parse`] of it gives the same image, and that one the same text.
@@ -159,11 +162,19 @@ impl Text {
 }
 
 fn command_line(line: &AllowedCommandLine) -> String {
-    let loader = line.loader.and_then(|loader| read::LOADERS.iter().find(|(_, known)| *known == loader));
-    let loader = loader.map_or_else(String::new, |(name, _)| format!("loader = \"{name}\", "));
+    let named = |loader| format!("loader = \"{}\", ", read::loader_name(loader));
+    let loader = line.loader.map_or_else(String::new, named);
     match &line.text {
         CommandText::Exact(text) => format!("{{ {loader}text = {} }}", quoted(text)),
         CommandText::Pattern(pattern) => format!("{{ {loader}pattern = {} }}", quoted(pattern.as_str())),
+        CommandText::Measured(digests) => {
+            let of_algorithm = |(algorithm, digests): (&HashAlgorithm, &BTreeSet<PcrValue>)| {
+                let digests: Vec<String> = digests.iter().map(shown).collect();
+                format!("{algorithm} = [{}]", digests.join(", "))
+            };
+            let digests: Vec<String> = digests.iter().map(of_algorithm).collect();
+            format!("{{ {loader}{} }}", digests.join(", "))
+        }
     }
 }
 

@@ -2,10 +2,8 @@
 
 mod dbx;
 mod revoked;
-mod signature_lists;
 mod update;
 
 pub use dbx::{Dbx, RevokedCertificate};
 pub use revoked::revoked;
-pub use signature_lists::SignatureListError;
 pub use update::{DbxUpdate, MAX_UPDATE_LEN, UpdateError};

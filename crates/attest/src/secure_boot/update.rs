@@ -4,8 +4,8 @@ use time::{Date, Month, PrimitiveDateTime, Time};
 use vouchsafe_model::Timestamp;
 
 use super::Dbx;
-use super::signature_lists::{SignatureListError, signature_lists};
 use crate::eventlog::facts::SignatureEntry;
+use crate::eventlog::{SignatureListError, signature_lists};
 
 /// The longest file that is read, in bytes. Variables are held to 32 KiB on most machines; files list several of them.
 pub const MAX_UPDATE_LEN: usize = 1024 * 1024;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use vouchsafe_attest::eventlog::SignatureListError;
 use vouchsafe_attest::eventlog::facts::{Authority, BootFacts, BootImageKind, SignatureEntry, SignatureKind};
-use vouchsafe_attest::secure_boot::{Dbx, DbxUpdate, MAX_UPDATE_LEN, SignatureListError, UpdateError, revoked};
+use vouchsafe_attest::secure_boot::{Dbx, DbxUpdate, MAX_UPDATE_LEN, UpdateError, revoked};
 use vouchsafe_model::{Finding, FindingCode, Sha256Digest};
 use x509_parser::prelude::FromDer as _;
 

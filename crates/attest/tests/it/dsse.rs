@@ -19,10 +19,12 @@ use crate::image_document::EXAMPLE;
 
 const TYPE: &str = "application/example";
 
+type SignFn = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// Someone who signs.
 struct Signer {
     key: DsseKey,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: SignFn,
 }
 
 impl Signer {
@@ -96,7 +98,7 @@ fn the_envelope_of_another_tool_verifies_and_its_tampered_copy_does_not() {
     let payload: serde_json::Value = serde_json::from_slice(verified.payload()).unwrap();
     assert_eq!(payload["meta"]["version"], 1);
     assert_eq!(verified.signer(), keys[0].id());
-    let bad = Envelope::parse(&bad).and_then(|bad| Ok(bad.verify(kind, &keys)));
+    let bad = Envelope::parse(&bad).map(|bad| bad.verify(kind, &keys));
     assert!(!matches!(bad, Ok(Ok(_))), "{bad:?}");
     let other = Envelope::parse(&good).unwrap().verify(PAYLOAD_TYPE, &keys).unwrap_err();
     assert_eq!(other, DsseRejected::OtherType { expected: PAYLOAD_TYPE, found: kind.to_owned() });

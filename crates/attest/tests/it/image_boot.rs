@@ -53,7 +53,7 @@ pub(crate) fn image(event: u64, kind: BootImageKind, path: &str, sha256: &str) -
 
 pub(crate) fn command_line(event: u64, loader: Loader, text: &str) -> CommandLine {
     let index = if matches!(loader, Loader::Grub | Loader::GrubKernel) { 8 } else { 9 };
-    CommandLine { event, pcr: pcr(index), loader, text: text.to_owned() }
+    CommandLine { event, pcr: pcr(index), loader, text: text.to_owned(), digests: [].into() }
 }
 
 pub(crate) fn initrd(event: u64, sha256: &str) -> Initrd {
@@ -286,10 +286,50 @@ fn grubs_own_commands_are_looked_at_when_the_image_lists_some() {
     assert_eq!(findings.len(), 1, "three words are not four, and GRUB's command is none of a kernel: {findings:?}");
 }
 
+/// A line of which the log holds nothing but the digest, as the kernel's EFI stub measures it.
+fn measured(event: u64, text: &str) -> CommandLine {
+    let wide: Vec<u8> = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &wide);
+    let digests = [(SHA256, PcrValue::new(sha256.as_ref().to_vec()).unwrap())].into();
+    CommandLine { digests, ..command_line(event, Loader::LinuxStub, "") }
+}
+
+#[test]
+fn a_line_that_was_measured_and_not_written_down_is_known_by_its_digest() {
+    let stub = |text: &str, allowed: &str| {
+        let mut facts = good();
+        facts.command_lines[2] = measured(27, text);
+        let before = "{ loader = \"linux_stub\", pattern = \"root=UUID=* ro quiet\" }";
+        compare_with(&facts, before, &format!("{{ loader = \"linux_stub\", {allowed} }}"))
+    };
+    assert_eq!(stub("root=/dev/sda ro", "text = \"root=/dev/sda ro\""), []);
+    let findings = stub("root=/dev/sda ro init=/bin/sh", "text = \"root=/dev/sda ro\"");
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].found.as_ref().unwrap().starts_with("a text that the log does not hold, measured as sha256 "));
+    // GRUB wrote down what it handed to the stub, so that a pattern can be held against it.
+    let grubs = "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet";
+    assert_eq!(stub(grubs, "pattern = \"BOOT_IMAGE=/vmlinuz root=/dev/* ro quiet\""), []);
+    let findings = stub(grubs, "pattern = \"root=/dev/* ro quiet\"");
+    assert_eq!(findings[0].found.as_deref(), Some(grubs));
+    let digest = measured(0, "x").digests[&SHA256].clone();
+    assert_eq!(stub("x", &format!("sha256 = \"{digest}\"")), []);
+    assert_eq!(stub("y", &format!("sha256 = \"{digest}\"")).len(), 1);
+}
+
+#[test]
+fn signers_count_for_nothing_while_secure_boot_is_off() {
+    let mut facts = good();
+    facts.secure_boot.enabled = Some(false);
+    let codes: Vec<_> = compare_with(&facts, "secure_boot = \"on\"\n", "").iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [FindingCode::BootImageUnknown, FindingCode::BootImageMissing]);
+}
+
 #[test]
 fn secure_boot_must_be_on_and_closed() {
     let off = |change: fn(&mut BootFacts)| {
-        let finding = one(change);
+        let mut facts = good();
+        change(&mut facts);
+        let finding = compare(&facts).into_iter().next().unwrap();
         assert_eq!((finding.code, finding.pcr), (FindingCode::SecureBootOff, Some(pcr(7))));
         finding.found.unwrap()
     };
@@ -298,7 +338,7 @@ fn secure_boot_must_be_on_and_closed() {
     assert!(off(|facts| facts.secure_boot.setup_mode = Some(true)).contains("setup mode"));
     assert!(off(|facts| facts.secure_boot.audit_mode = Some(true)).contains("audit mode"));
     let mut facts = good();
-    facts.secure_boot.enabled = Some(false);
+    facts.secure_boot.audit_mode = Some(true);
     assert_eq!(compare_with(&facts, "secure_boot = \"on\"\n", ""), []);
 }
 

@@ -1,9 +1,10 @@
 //! Golden images as texts: strict to read, and written in one way.
 
 use proptest::prelude::*;
+use vouchsafe_attest::ima::{MAX_DIGESTS_PER_PATH, MAX_PATH_LEN};
 use vouchsafe_attest::image::{
-    AcceptedDeviation, Compiled, DocumentError, GoldenImage, Inconsistency, MAX_DIGESTS_PER_PATH, MAX_KEYS,
-    MAX_PATH_LEN, MAX_PER_BOOT_ITEM, MAX_SUPERSEDED, MAX_TEXT_LEN, MAX_VALUES_PER_PCR, Period,
+    AcceptedDeviation, CompileError, Compiled, DocumentError, GoldenImage, Inconsistency, MAX_KEYS, MAX_PER_BOOT_ITEM,
+    MAX_SUPERSEDED, MAX_TEXT_LEN, MAX_VALUES_PER_PCR, Period,
 };
 use vouchsafe_model::{FindingCode, Timestamp};
 
@@ -149,7 +150,16 @@ fn parts_that_contradict_each_other_are_refused() {
 fn an_image_put_together_in_code_is_checked_when_it_is_compiled() {
     let mut image = example();
     image.ignored_pcrs = "0".parse().unwrap();
-    assert!(matches!(Compiled::new(image), Err(Inconsistency::HeldAndIgnored(_))));
+    assert!(matches!(Compiled::new(image), Err(CompileError::Inconsistent(Inconsistency::HeldAndIgnored(_)))));
+}
+
+#[test]
+fn what_may_run_is_compiled_once_and_held_once() {
+    let compiled = Compiled::new(example()).unwrap();
+    assert_eq!(compiled.runtime().unwrap().paths(), 2);
+    assert!(compiled.document().runtime.as_ref().unwrap().digests.is_empty(), "the policy holds them");
+    let bad = with("[runtime]\nexclude = [\"/**\"]").unwrap();
+    assert!(matches!(Compiled::new(bad), Err(CompileError::Runtime(_))));
 }
 
 #[test]
@@ -160,7 +170,8 @@ fn every_list_is_read_up_to_its_bound_and_not_beyond() {
     let images = |count: usize| (0..count).map(|number| format!("\"a@{number}\"")).collect::<Vec<_>>().join(",");
     let path = |len: usize| format!("[runtime.digests]\n\"{}\" = \"sha256:{}\"", "p".repeat(len), digest(0));
     let several = |count: usize| quoted(count).replace("\"0", "\"sha256:0");
-    let keys = |count: usize| (0..count).map(|number| format!("{} = \"\"\n", digest(number))).collect::<String>();
+    let keys =
+        |count: usize| (0..count).map(|number| format!("{} = \"\"\n", digest(number))).collect::<Vec<_>>().concat();
     let cases: [(usize, &dyn Fn(usize) -> String); 7] = [
         (MAX_SUPERSEDED, &|count| format!("supersedes = [{}]", images(count))),
         (MAX_VALUES_PER_PCR, &|count| format!("[pcrs.sha256]\n0 = [{}]", quoted(count))),
@@ -224,7 +235,7 @@ fn age_and_overlap_are_counted_from_their_instants() {
 #[test]
 fn every_truncation_is_refused_or_another_image() {
     for len in 0..EXAMPLE.len() {
-        if let Ok(image) = GoldenImage::parse(&EXAMPLE[..len]) {
+        if let Ok(image) = GoldenImage::parse_bytes(&EXAMPLE.as_bytes()[..len]) {
             assert_eq!(GoldenImage::parse(&image.to_text()).unwrap(), image, "{len}");
         }
     }

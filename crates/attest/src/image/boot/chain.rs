@@ -87,12 +87,14 @@ impl<'a> List<'a> {
         let mut met = BTreeSet::new();
         let mut furthest: Option<usize> = None;
         for seen in loaded {
-            let Some(place) = self.find(&seen, bank) else {
+            let places = self.find(&seen, bank);
+            let in_order = |place: &&usize| furthest.is_none_or(|before| **place >= before);
+            let Some(place) = places.iter().find(in_order).or(places.first()).copied() else {
                 let finding = seen.finding(self.unknown, bank);
                 findings.push(finding.with(self.expected(&seen, bank), seen.described(bank)));
                 continue;
             };
-            met.insert(place);
+            met.extend(places);
             if let Some(before) = furthest.filter(|before| self.ordered && place < *before) {
                 let (name, before) = (self.name(place), self.name(before));
                 let finding = seen.finding(self.unknown, bank);
@@ -110,13 +112,15 @@ impl<'a> List<'a> {
         findings
     }
 
-    /// The place of the item that it is: by digest, or else by who verified it.
-    fn find(&self, seen: &Seen<'_>, bank: HashAlgorithm) -> Option<usize> {
-        let by_digest = seen.digests.get(&bank).and_then(|digest| self.index.find(bank, digest));
-        by_digest.or_else(|| {
-            let authority = seen.authority?;
-            self.items.iter().position(|item| item.signers.iter().any(|signer| is_signer(signer, authority)))
-        })
+    /// The places of the items that it may be, ascending: by digest, or else by who verified it.
+    fn find(&self, seen: &Seen<'_>, bank: HashAlgorithm) -> Vec<usize> {
+        let by_digest = seen.digests.get(&bank).map_or(&[][..], |digest| self.index.find(bank, digest));
+        if !by_digest.is_empty() {
+            return by_digest.to_vec();
+        }
+        let Some(authority) = seen.authority else { return Vec::new() };
+        let is_signed = |item: &BootItem| item.signers.iter().any(|signer| is_signer(signer, authority));
+        self.items.iter().enumerate().filter(|(_, item)| is_signed(item)).map(|(place, _)| place).collect()
     }
 
     /// What is expected: the item of this name, where there is one, or else any of those that are listed.

@@ -5,16 +5,18 @@
 //! [`crate::eventlog`] to find.
 
 mod chain;
-mod command_line;
-mod secure_boot;
+pub(super) mod command_line;
+pub(super) mod secure_boot;
 
-use vouchsafe_model::pcr::PcrSet;
-use vouchsafe_model::{Finding, PcrIndex, PcrSelection};
+use vouchsafe_model::pcr::{PcrSet, PcrValue};
+use vouchsafe_model::{Finding, PcrBank, PcrIndex, PcrSelection};
 
 use super::Compiled;
 use super::document::{BootSection, SecureBootRule};
 use super::pcrs::not_quoted;
-use crate::eventlog::facts::{BootFacts, BootImage, BootImageKind};
+use crate::eventlog::ReplayedLog;
+use crate::eventlog::facts::{Authority, BootFacts, BootImage, BootImageKind};
+use crate::quote::AuthenticQuote;
 use chain::List;
 
 /// Where the firmware measures boot loaders (TCG PFP 2.3.4.5), option ROMs and drivers (2.3.4.3), GRUB its commands and the
@@ -29,7 +31,8 @@ const SHIM_KEYS: u8 = 14;
 /// Compares the facts of a boot with what an image expects of it. No finding of severity failure means that it agrees;
 /// an image without a boot section agrees with any.
 ///
-/// `quoted` is what the TPM signed: a fact of another PCR proves nothing, and is reported as not quoted.
+/// `quoted` is what the TPM vouches for, see [`proven`]: a fact of another PCR proves nothing, and is reported as not
+/// quoted.
 pub fn compare(facts: &BootFacts, image: &Compiled, quoted: &PcrSelection) -> Vec<Finding> {
     let Some(boot) = &image.document().boot else { return Vec::new() };
     let bank = quoted.bank;
@@ -37,7 +40,9 @@ pub fn compare(facts: &BootFacts, image: &Compiled, quoted: &PcrSelection) -> Ve
         relied_upon(facts, boot).without(quoted.pcrs).iter().map(|pcr| not_quoted(bank, pcr)).collect();
     findings.extend(secure_boot::compare(&facts.secure_boot, boot, bank));
     let chain = &facts.boot_chain;
-    let authorities = &facts.secure_boot.authorities;
+    // With Secure Boot off nothing verifies an image, and whoever runs may extend PCR 7 by the name of any authority.
+    let is_verified = facts.secure_boot.enabled == Some(true);
+    let authorities: &[Authority] = if is_verified { &facts.secure_boot.authorities } else { &[] };
     if let (Some(items), Some(index)) = (&boot.images, image.images()) {
         let loaded = chain.iter().filter(|image| is_image(image)).map(|image| chain::Seen::image(image, authorities));
         findings.extend(List::images(items, index, boot.ordered).compare(loaded, bank));
@@ -57,6 +62,18 @@ pub fn compare(facts: &BootFacts, image: &Compiled, quoted: &PcrSelection) -> Ve
         findings.extend(command_line::compare(&facts.command_lines, allowed, bank));
     }
     findings
+}
+
+/// What a log that replays to a quote proves: its covered PCRs, and those quoted PCRs from 8 on that it never extends and
+/// that still have the value zero. This is what [`compare`] takes.
+pub fn proven(log: &ReplayedLog<'_>, quote: &AuthenticQuote) -> PcrSelection {
+    let PcrBank { bank, values } = quote.pcrs();
+    let replayed = log.replay().bank(*bank).map(|bank| &bank.values);
+    let is_untouched = |pcr: &PcrIndex, value: &PcrValue| {
+        value.as_bytes().iter().all(|byte| *byte == 0) && !replayed.is_some_and(|replayed| replayed.contains_key(pcr))
+    };
+    let untouched = values.iter().filter(|(pcr, value)| is_untouched(pcr, value)).map(|(pcr, _)| *pcr);
+    PcrSelection { bank: *bank, pcrs: log.covered().iter().chain(untouched).collect() }
 }
 
 /// Whether it was started by firmware or shim, as a boot loader is, or a kernel with an EFI stub.

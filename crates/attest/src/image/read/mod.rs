@@ -1,5 +1,8 @@
 //! How the parts of the document are spelled. Each bound is checked while reading, before anything more is kept.
 
+mod items;
+mod runtime;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -12,22 +15,12 @@ use vouchsafe_model::hash::from_hex;
 use vouchsafe_model::pcr::PcrValue;
 use vouchsafe_model::{HashAlgorithm, PcrIndex, Sha256Digest};
 
-use super::document::{AllowedCommandLine, BootItem, CommandText, Digests, Enrolment, KeyId, PcrReferences, Signer};
-use super::pattern::{Pattern, PatternError};
-use super::{
-    MAX_COMMAND_LINE_LEN, MAX_DIGESTS_PER_PATH, MAX_KEYS, MAX_NAME_LEN, MAX_PATH_LEN, MAX_PATHS, MAX_PER_BOOT_ITEM,
-    MAX_REVOCATIONS, MAX_VALUES_PER_PCR,
-};
-use crate::eventlog::facts::Loader;
+pub(super) use items::loader_name;
+pub(super) use runtime::runtime;
 
-/// Who measures command lines, by the name that the document gives them.
-pub(super) const LOADERS: [(&str, Loader); 5] = [
-    ("grub", Loader::Grub),
-    ("grub_kernel", Loader::GrubKernel),
-    ("systemd", Loader::Systemd),
-    ("linux_stub", Loader::LinuxStub),
-    ("firmware", Loader::Firmware),
-];
+use super::document::{Enrolment, KeyId, PcrReferences};
+use super::pattern::PatternError;
+use super::{MAX_KEYS, MAX_NAME_LEN, MAX_REVOCATIONS, MAX_VALUES_PER_PCR};
 
 /// Reads a value from its text.
 pub(super) fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -72,18 +65,6 @@ where
         }
     }
     deserializer.deserialize_map(Table(PhantomData::<(Raw, T)>))
-}
-
-impl<'de> Deserialize<'de> for AllowedCommandLine {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_table::<D, RawCommandLine, Self>(deserializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for BootItem {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_table::<D, RawBootItem, Self>(deserializer)
-    }
 }
 
 /// Reads a list in which nothing occurs twice.
@@ -137,126 +118,6 @@ where
     named::<D, Sha256Digest, MAX_REVOCATIONS>(deserializer)
 }
 
-/// Reads the digests of paths: one, or a list of them, each `ALGORITHM:HEX`.
-pub(super) fn path_digests<'de, D>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    struct Paths;
-    impl<'de> Visitor<'de> for Paths {
-        type Value = BTreeMap<String, Vec<String>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table of paths and their digests")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut paths = BTreeMap::new();
-            while let Some(Text(Path(path))) = map.next_key()? {
-                if paths.len() == MAX_PATHS {
-                    return Err(too_many("paths", MAX_PATHS));
-                }
-                let Several(digests) = map.next_value::<Several<PathDigest, MAX_DIGESTS_PER_PATH>>()?;
-                paths.insert(path, digests.into_iter().map(|digest| digest.0).collect());
-            }
-            Ok(paths)
-        }
-    }
-    deserializer.deserialize_map(Paths)
-}
-
-/// A command line as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCommandLine {
-    loader: Option<Text<LoaderName>>,
-    text: Option<String>,
-    pattern: Option<String>,
-}
-
-/// Why a text or table is not of its form.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum BadItem {
-    #[error("a command line has either a text or a pattern")]
-    TextXorPattern,
-    #[error("{what} of {len} bytes; at most {max} are read")]
-    TooLong { what: &'static str, len: usize, max: usize },
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    #[error("'{name}' has neither a digest nor a signer: nothing would ever match it")]
-    MatchesNothing { name: String },
-    #[error("not {digits} hexadecimal digits")]
-    NotHex { digits: usize },
-    #[error("no digest such as sha256: and 64 hexadecimal digits")]
-    NoDigest,
-    #[error("an empty path")]
-    EmptyPath,
-    #[error("no loader: one of grub, grub_kernel, systemd, linux_stub, firmware")]
-    NoLoader,
-}
-
-impl TryFrom<RawCommandLine> for AllowedCommandLine {
-    type Error = BadItem;
-
-    fn try_from(raw: RawCommandLine) -> Result<Self, BadItem> {
-        let text = match (raw.text, raw.pattern) {
-            (Some(text), None) => {
-                check_len("a command line", &text, MAX_COMMAND_LINE_LEN)?;
-                CommandText::Exact(text)
-            }
-            (None, Some(pattern)) => CommandText::Pattern(Pattern::parse(&pattern)?),
-            _ => return Err(BadItem::TextXorPattern),
-        };
-        Ok(Self { loader: raw.loader.map(|Text(LoaderName(loader))| loader), text })
-    }
-}
-
-/// An image, driver or file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBootItem {
-    name: Text<Name>,
-    sha1: Option<Several<Hex<20>, MAX_PER_BOOT_ITEM>>,
-    sha256: Option<Several<Hex<32>, MAX_PER_BOOT_ITEM>>,
-    sha384: Option<Several<Hex<48>, MAX_PER_BOOT_ITEM>>,
-    sha512: Option<Several<Hex<64>, MAX_PER_BOOT_ITEM>>,
-    signer: Option<Several<Name, MAX_PER_BOOT_ITEM>>,
-    #[serde(default)]
-    required: bool,
-}
-
-impl TryFrom<RawBootItem> for BootItem {
-    type Error = BadItem;
-
-    fn try_from(raw: RawBootItem) -> Result<Self, BadItem> {
-        let RawBootItem { name: Text(Name(name)), sha1, sha256, sha384, sha512, signer, required } = raw;
-        let digests: Digests = [
-            (HashAlgorithm::Sha1, sha1.map(values)),
-            (HashAlgorithm::Sha256, sha256.map(values)),
-            (HashAlgorithm::Sha384, sha384.map(values)),
-            (HashAlgorithm::Sha512, sha512.map(values)),
-        ]
-        .into_iter()
-        .filter_map(|(algorithm, digests)| Some((algorithm, digests?)))
-        .collect();
-        let signers = signer.into_iter().flat_map(|Several(signers)| signers);
-        let signers: BTreeSet<Signer> = signers.map(|Name(signer)| Signer::from(signer)).collect();
-        if digests.is_empty() && signers.is_empty() {
-            return Err(BadItem::MatchesNothing { name });
-        }
-        Ok(Self { name, digests, signers, required })
-    }
-}
-
-fn values<const N: usize, const MAX: usize>(Several(digests): Several<Hex<N>, MAX>) -> BTreeSet<PcrValue> {
-    digests.into_iter().map(|digest| digest.0).collect()
-}
-
-fn check_len(what: &'static str, text: &str, max: usize) -> Result<(), BadItem> {
-    let len = text.len();
-    if len > max { Err(BadItem::TooLong { what, len, max }) } else { Ok(()) }
-}
-
 fn too_many<E: Error>(what: &str, max: usize) -> E {
     E::custom(format_args!("more than {max} {what}"))
 }
@@ -289,6 +150,36 @@ where
         }
     }
     deserializer.deserialize_map(Named::<K, MAX>(PhantomData))
+}
+
+/// Why a text or table is not of its form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum BadItem {
+    #[error("a command line has one of three: a text, a pattern, or digests of what was measured")]
+    OneOfThree,
+    #[error("{what} of {len} bytes; at most {max} are read")]
+    TooLong { what: &'static str, len: usize, max: usize },
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    #[error("'{name}' has neither a digest nor a signer: nothing would ever match it")]
+    MatchesNothing { name: String },
+    #[error("not {digits} hexadecimal digits")]
+    NotHex { digits: usize },
+    #[error("no digest such as sha256: and 64 hexadecimal digits")]
+    NoDigest,
+    #[error("an empty path")]
+    EmptyPath,
+    #[error("no loader: one of grub, grub_kernel, systemd, linux_stub, firmware")]
+    NoLoader,
+}
+
+fn values<const N: usize, const MAX: usize>(Several(digests): Several<Hex<N>, MAX>) -> BTreeSet<PcrValue> {
+    digests.into_iter().map(|digest| digest.0).collect()
+}
+
+fn check_len(what: &'static str, text: &str, max: usize) -> Result<(), BadItem> {
+    let len = text.len();
+    if len > max { Err(BadItem::TooLong { what, len, max }) } else { Ok(()) }
 }
 
 /// A list of a bounded length.
@@ -362,19 +253,6 @@ impl<'de, T: FromStr<Err: Display> + Ord, const MAX: usize> Deserialize<'de> for
     }
 }
 
-/// A digest of N bytes in hexadecimal.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Hex<const N: usize>(PcrValue);
-
-impl<const N: usize> FromStr for Hex<N> {
-    type Err = BadItem;
-
-    fn from_str(text: &str) -> Result<Self, BadItem> {
-        let value = from_hex(text).filter(|bytes| bytes.len() == N).and_then(PcrValue::new);
-        value.map(Self).ok_or(BadItem::NotHex { digits: N.saturating_mul(2) })
-    }
-}
-
 /// The values of one bank.
 struct Bank<const N: usize>(BTreeMap<PcrIndex, BTreeSet<PcrValue>>);
 
@@ -412,6 +290,19 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     }
 }
 
+/// A digest of N bytes in hexadecimal.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Hex<const N: usize>(PcrValue);
+
+impl<const N: usize> FromStr for Hex<N> {
+    type Err = BadItem;
+
+    fn from_str(text: &str) -> Result<Self, BadItem> {
+        let value = from_hex(text).filter(|bytes| bytes.len() == N).and_then(PcrValue::new);
+        value.map(Self).ok_or(BadItem::NotHex { digits: N.saturating_mul(2) })
+    }
+}
+
 /// A name or subject.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Name(String);
@@ -421,46 +312,5 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, BadItem> {
         check_len("a name", text, MAX_NAME_LEN).map(|()| Self(text.to_owned()))
-    }
-}
-
-/// A path.
-struct Path(String);
-
-impl FromStr for Path {
-    type Err = BadItem;
-
-    fn from_str(text: &str) -> Result<Self, BadItem> {
-        check_len("a path", text, MAX_PATH_LEN)?;
-        if text.is_empty() { Err(BadItem::EmptyPath) } else { Ok(Self(text.to_owned())) }
-    }
-}
-
-/// `ALGORITHM:HEX`, kept in lower case.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct PathDigest(String);
-
-impl FromStr for PathDigest {
-    type Err = BadItem;
-
-    fn from_str(text: &str) -> Result<Self, BadItem> {
-        let is_digest = text.split_once(':').is_some_and(|(algorithm, hex)| {
-            let digits =
-                algorithm.parse().map_or(0, |algorithm: HashAlgorithm| algorithm.digest_len().saturating_mul(2));
-            digits > 0 && hex.len() == digits && hex.bytes().all(|digit| digit.is_ascii_hexdigit())
-        });
-        if is_digest { Ok(Self(text.to_ascii_lowercase())) } else { Err(BadItem::NoDigest) }
-    }
-}
-
-/// Who measures a command line.
-struct LoaderName(Loader);
-
-impl FromStr for LoaderName {
-    type Err = BadItem;
-
-    fn from_str(text: &str) -> Result<Self, BadItem> {
-        let known = LOADERS.iter().find(|(name, _)| *name == text);
-        known.map(|(_, loader)| Self(*loader)).ok_or(BadItem::NoLoader)
     }
 }
