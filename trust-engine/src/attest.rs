@@ -6,22 +6,22 @@
 use std::time::Duration;
 
 use vouchsafe_attest::clock::ClockReading;
+use vouchsafe_attest::ima::ImaState;
 use vouchsafe_attest::key::{AkRejected, AttestationKey};
 use vouchsafe_attest::quote::{AuthenticQuote, QuoteCheck, QuoteRejected, Sha1Bank};
-use vouchsafe_attest::reference;
 use vouchsafe_attest::tpm::{DecodeError, PublicArea};
 use vouchsafe_http::Peer;
 use vouchsafe_model::{AttestationId, DeviceId, DeviceState, Image, Timestamp, Verdict};
 use vouchsafe_store::{
-    Acceptance, AcceptedAttestation, NonceUse, Page, PageLimit, RefusalRecording, RefusedEvidence, Standing,
+    Acceptance, AcceptedAttestation, BootRecord, BootUpdate, NonceUse, RefusalRecording, RefusedEvidence, Standing,
     StoredEvidence, TpmReading, TrustUpdate,
 };
 use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, EvidencePayload, evidence_binding};
 
-use crate::appraise::{Context, appraise};
-use crate::config::FirstUse;
-use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank};
+use crate::appraise::{Appraisal, Context, appraise};
+use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::enrol::complete::json;
+use crate::measured::{LogRejected, Progress, Received};
 use crate::nonce::{LiveNonce, NonceRejected, sha256};
 use crate::score::event::TrustEvent;
 
@@ -64,6 +64,9 @@ pub enum AttestRejected {
         #[source]
         source: StoredAkError,
     },
+    /// The logs cannot be looked at.
+    #[error(transparent)]
+    Logs(#[from] LogRejected),
     /// Something else went wrong.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -111,7 +114,7 @@ impl TrustEngine {
     /// The device may not take part.
     pub async fn fresh_challenge(&self, peer: &Peer, device: DeviceId) -> Result<Challenge, AttestRejected> {
         let standing = self.active_standing(device, peer).await?;
-        Ok(self.challenge(device, bank(standing.device.sha1_consent), Duration::ZERO)?)
+        Ok(self.challenge(&standing, Duration::ZERO).await?)
     }
 
     /// What is stored of a device that may take part and whose present key this certificate is for (threat 3).
@@ -142,32 +145,41 @@ impl TrustEngine {
         };
         let payload: EvidencePayload = serde_json::from_str(&evidence.payload).map_err(AttestRejected::Payload)?;
 
-        let image = match self.assigned_image(&standing).await? {
-            None if self.match_image(&mut standing, &quote).await? => self.assigned_image(&standing).await?,
-            image => image,
+        if standing.device.image.is_none() {
+            self.match_image(&mut standing, &quote).await?;
+        }
+        let valid = self.valid_for(&standing, now).await?;
+        let record = self.store().boot(device).await.map_err(EngineError::from)?;
+        let received = self.receive_logs(&standing, record.as_ref(), &payload, &evidence.logs, &valid).await??;
+        let context = Context {
+            attestation: AttestationId::new(now, &self.random()?),
+            now,
+            nonce_issued_at: nonce.issued_at(),
+            previous: previous_reading(&standing),
+            endorsement: standing.device.endorsement,
+            delay_tolerance: Duration::from_secs(self.parts.config.attest.delay_tolerance_secs),
+            assigned: standing.device.image.clone(),
+            valid,
+            dbx: self.dbx().await?,
         };
-        let verdict = appraise(
-            &quote,
-            &Context {
-                attestation: AttestationId::new(now, &self.random()?),
-                now,
-                nonce_issued_at: nonce.issued_at(),
-                previous: previous_reading(&standing),
-                endorsement: standing.device.endorsement,
-                image: image.as_ref(),
-                delay_tolerance: Duration::from_secs(self.parts.config.attest.delay_tolerance_secs),
-            },
-        );
-        let event = TrustEvent::attested(&verdict, image.as_ref(), standing.device.certificate_expires_at);
+        let stored = stored(evidence, &quote, now);
+        let (Appraisal { verdict, ima }, received, context) = compute(move || {
+            let appraisal = appraise(&quote, &received, &context);
+            (appraisal, received, context)
+        })
+        .await?;
+        self.follow_image(&mut standing, &verdict).await?;
+        let image = verdict.image().and_then(|id| context.valid.images.get(id)).map(|(image, _)| image);
+        let event = TrustEvent::attested(&verdict, image, standing.device.certificate_expires_at);
         let accepted = AcceptedAttestation {
             device,
             enrolment: standing.device.keys.enrolment,
             nonce: nonce_use(&nonce),
             verdict: verdict.clone(),
-            evidence: stored(evidence, &quote, now),
+            boot: boot_update(&standing, record.as_ref(), &payload, &received, ima, &stored)?,
+            evidence: stored,
             facts: Some(payload.facts.sanitised()),
             trust: self.trust_update(&standing, &event, now).await?,
-            boot: None,
         };
         match self.store().accept_attestation(&accepted).await.map_err(EngineError::from)? {
             Acceptance::Accepted(_) => Ok(Attempt::Accepted(Box::new((verdict, standing)))),
@@ -244,33 +256,6 @@ impl TrustEngine {
         }
     }
 
-    /// Assigns the newest image whose reference values the quote meets in full, where the settings let it. Says whether
-    /// it did.
-    async fn match_image(&self, standing: &mut Standing, quote: &AuthenticQuote) -> Result<bool, EngineError> {
-        if self.parts.config.attest.first_use != FirstUse::Match {
-            return Ok(false);
-        }
-        let mut newest: Option<Image> = None;
-        let mut page = Page::first(PageLimit::default());
-        loop {
-            let images = self.store().list_images(page).await?;
-            let Some(last) = images.last().map(|image| image.id.clone()) else { break };
-            let fitting = images
-                .into_iter()
-                .filter(|image| image.retired_at.is_none() && !image.reference.banks.is_empty())
-                .filter(|image| reference::compare(quote, image).is_empty())
-                .max_by_key(|image| image.created_at);
-            newest = fitting.into_iter().chain(newest).max_by_key(|image| image.created_at);
-            page = Page::after(last, PageLimit::default());
-        }
-        let Some(image) = newest else { return Ok(false) };
-        let device = standing.device.id;
-        self.store().set_device_image(device, Some(&image.id)).await?;
-        tracing::info!(device.id = %device, image.id = %image.id, "first use: the device meets an image");
-        standing.device.image = Some(image.id.clone());
-        Ok(true)
-    }
-
     pub(crate) async fn trust_update(
         &self,
         standing: &Standing,
@@ -297,7 +282,7 @@ impl TrustEngine {
         );
         Ok(Appraised {
             score: curve.score_at(now),
-            challenge: self.challenge(device, bank(standing.device.sha1_consent), self.due_in(&curve)?)?,
+            challenge: self.challenge(&standing, self.due_in(&curve)?).await?,
             renew: life < ttl / 3,
             verdict,
         })
@@ -321,6 +306,31 @@ fn previous_reading(standing: &Standing) -> Option<(ClockReading, Timestamp)> {
         },
         last.received_at,
     ))
+}
+
+/// What the evidence says of the host's present boot; nothing when it names none.
+fn boot_update(
+    standing: &Standing,
+    record: Option<&BootRecord>,
+    payload: &EvidencePayload,
+    received: &Received,
+    ima: Option<ImaState>,
+    stored: &StoredEvidence,
+) -> Result<Option<BootUpdate>, EngineError> {
+    if payload.boot.is_none() && payload.event_log.is_none() {
+        return Ok(None);
+    }
+    let judged_by = received.ima.as_ref().map(|(resumed, _)| resumed.judged_by.clone()).unwrap_or_default();
+    Ok(Some(BootUpdate {
+        follows: record.map(|record| record.version),
+        enrolment: standing.device.keys.enrolment,
+        boot: payload.boot.as_ref().map(|boot| boot.as_str().to_owned()),
+        reset_count: stored.tpm.reset_count,
+        restart_count: stored.tpm.restart_count,
+        event_log: received.event_log.as_ref().map(|(digest, _)| *digest),
+        ima: ima.map(|state| json(&Progress::new(state, judged_by))).transpose()?,
+        at: stored.received_at,
+    }))
 }
 
 fn stored(evidence: &Evidence, quote: &AuthenticQuote, received_at: Timestamp) -> StoredEvidence {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use vouchsafe_attest::dsse::DsseKey;
 use vouchsafe_attest::endorsement::TrustAnchors;
 use vouchsafe_http::{Clock, Entropy};
 use vouchsafe_model::spiffe::TrustDomain;
@@ -18,7 +19,9 @@ use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
 use crate::config::{InvalidConfig, TrustEngineConfig};
 use crate::enrol::ticket::TicketSeal;
+use crate::golden::Shelf;
 use crate::nonce::NonceMint;
+use crate::revocations::Revocations;
 use crate::score::model_file::TrustModel;
 use crate::score::schedule;
 use crate::score::state::TrustState;
@@ -46,6 +49,8 @@ pub struct Parts {
     pub trust_domain: TrustDomain,
     /// The makers of TPMs that it trusts.
     pub anchors: TrustAnchors,
+    /// Who may sign golden images; when there is one, no other image is taken as a document.
+    pub image_keys: Vec<DsseKey>,
     /// Its own secret.
     pub secret: EngineSecret,
     /// Where the records of devices go.
@@ -72,6 +77,10 @@ pub struct TrustEngine {
     pub(crate) parts: Parts,
     pub(crate) nonces: NonceMint,
     pub(crate) tickets: TicketSeal,
+    /// The golden images that are in use.
+    pub(crate) shelf: Shelf,
+    /// What is revoked by the makers of boot loaders.
+    pub(crate) revocations: Revocations,
     /// One for each group of devices: whoever publishes a record reads it and hands it on under this lock, so that no
     /// older record overtakes a newer one.
     publishing: Vec<Mutex<()>>,
@@ -117,6 +126,9 @@ pub enum EngineError {
         /// What.
         what: &'static str,
     },
+    /// A computation was given up, as this process is about to end.
+    #[error("the engine is stopping")]
+    Stopped,
     /// Others changed the device again and again while this was being done.
     #[error("the device was changed by others again and again; try again")]
     Contended,
@@ -141,6 +153,8 @@ impl TrustEngine {
         Ok(Self {
             nonces: NonceMint::new(parts.secret.nonce_key(), parts.config.attest.nonce_ttl()),
             tickets: TicketSeal::new(&parts.secret).ok_or(StartError::Crypto)?,
+            shelf: Shelf::default(),
+            revocations: Revocations::default(),
             publishing: (0..PUBLISHING_LOCKS).map(|_| Mutex::new(())).collect(),
             parts,
         })
@@ -248,12 +262,19 @@ impl TrustEngine {
         state.ok_or(EngineError::TrustState { device })
     }
 
-    /// What a device is to quote next, and when.
-    pub(crate) fn challenge(
+    /// What a device is to quote next, when, and what it need not send along.
+    pub(crate) async fn challenge(&self, standing: &Standing, due_in: Duration) -> Result<Challenge, EngineError> {
+        let logs = self.known_logs(standing).await?;
+        self.first_challenge(standing.device.id, bank(standing.device.sha1_consent), due_in, logs)
+    }
+
+    /// The same for a device of whose logs this is known.
+    pub(crate) fn first_challenge(
         &self,
         device: DeviceId,
         bank: HashAlgorithm,
         due_in: Duration,
+        logs: KnownLogs,
     ) -> Result<Challenge, EngineError> {
         let now = self.now();
         let nonce = self.nonces.issue(&device, now, &self.random()?);
@@ -263,7 +284,7 @@ impl TrustEngine {
             due_at: now.plus(due_in),
             due_in_ms: u64::try_from(due_in.as_millis()).unwrap_or(u64::MAX),
             expires_at: self.nonces.expiry(now),
-            logs: KnownLogs::default(),
+            logs,
         })
     }
 
@@ -278,4 +299,9 @@ impl TrustEngine {
 /// The bank in which a device is quoted.
 pub(crate) fn bank(sha1: bool) -> HashAlgorithm {
     if sha1 { HashAlgorithm::Sha1 } else { HashAlgorithm::Sha256 }
+}
+
+/// Computes beside the tasks that answer requests: logs may be long, and a decision must not wait for one.
+pub(crate) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Stopped)
 }

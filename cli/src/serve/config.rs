@@ -28,6 +28,9 @@ pub(crate) struct ServerConfig {
     /// The trust model.
     #[serde(default)]
     pub(crate) model: ModelConfig,
+    /// Golden images.
+    #[serde(default)]
+    pub(crate) images: ImagesConfig,
     /// The store.
     #[serde(default)]
     pub(crate) store: StoreConfig,
@@ -72,6 +75,14 @@ pub(crate) struct PolicyConfig {
 pub(crate) struct ModelConfig {
     /// A TOML file; the built-in model if none is named.
     pub(crate) file: Option<PathBuf>,
+}
+
+/// Golden images.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ImagesConfig {
+    /// Public keys (PEM): images are imported only when one of these signed them. Without any, unsigned ones are.
+    pub(crate) keys: Vec<PathBuf>,
 }
 
 /// The store.

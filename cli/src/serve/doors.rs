@@ -99,8 +99,10 @@ impl Doors {
     fn api_routes(&self) -> Router {
         let device = vouchsafe_trust_engine::http::device_routes(self.trust.clone());
         let operator = vouchsafe_trust_engine::http::operator_routes(self.trust.clone());
+        let images = vouchsafe_trust_engine::http::image_routes(self.trust.clone());
         let routes = with_body_limit(device, limits::ATTEST_BODY)
             .merge(with_body_limit(operator, limits::OPERATE_BODY))
+            .merge(with_body_limit(images, limits::IMAGE_BODY))
             .merge(vouchsafe_policy_engine::http::routes(self.decisions.clone()))
             .merge(self.health().routes());
         api(routes, &self.settings(RateLimits::default()))

@@ -1,8 +1,9 @@
 //! What the server reads from its folder when it starts. Whatever is wrong is named with its file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use vouchsafe_attest::dsse::DsseKey;
 use vouchsafe_attest::endorsement::{AnchorRole, AnchorSource, TrustAnchors};
 use vouchsafe_pki::{Authority, files};
 use vouchsafe_policies::Bundle;
@@ -12,6 +13,8 @@ use vouchsafe_trust_engine::score::model_file::TrustModel;
 use super::config::{Layout, ServerConfig};
 use crate::failure::Hint as _;
 
+/// The longest public key that is read, in bytes.
+const MAX_KEY_LEN: usize = 16 * 1024;
 /// The longest trust model that is read, in bytes.
 const MAX_MODEL_LEN: usize = 64 * 1024;
 /// The longest file of certificates that is read, in bytes.
@@ -33,6 +36,16 @@ pub(super) fn authority(layout: &Layout, config: &ServerConfig) -> anyhow::Resul
         config.trust_domain
     );
     Ok(authority)
+}
+
+/// Who may sign golden images.
+pub(super) fn image_keys(layout: &Layout, config: &ServerConfig) -> anyhow::Result<Vec<DsseKey>> {
+    let read = |file: &PathBuf| {
+        let path = layout.resolve(file);
+        let text = files::read_file(&path, MAX_KEY_LEN)?;
+        DsseKey::from_pem(&text).with_context(|| format!("{} holds no public key for images", path.display()))
+    };
+    config.images.keys.iter().map(read).collect()
 }
 
 /// The engine's own secret.

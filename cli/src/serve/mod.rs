@@ -86,6 +86,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         authority: authority.clone(),
         trust_domain: config.trust_domain.clone(),
         anchors: files::ek_roots(&layout)?,
+        image_keys: files::image_keys(&layout, &config)?,
         secret: files::engine_secret(&layout)?,
         records: Arc::new(records::Plug(records.clone())),
         clock: clock.clone(),

@@ -24,7 +24,7 @@ pub const MAX_EK_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// The most bytes of a quote's message (`TPMS_ATTEST`) or of its signature.
 pub const MAX_QUOTE_BYTES: usize = 8 * 1024;
 /// The most bytes of a verdict, as JSON.
-pub const MAX_VERDICT_BYTES: usize = 256 * 1024;
+pub const MAX_VERDICT_BYTES: usize = 1024 * 1024;
 /// The most bytes of a boot event log.
 pub const MAX_EVENT_LOG_BYTES: usize = 1024 * 1024;
 /// The longest name of a boot, in bytes.

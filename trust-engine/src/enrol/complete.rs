@@ -10,7 +10,7 @@ use vouchsafe_store::{EnrolmentOutcome, InitialTrust, NewEnrolment, Standing};
 use vouchsafe_wire::v1::enrol::{CompleteEnrolment, Enrolled};
 
 use super::ticket::{Ticket, TicketRejected};
-use crate::engine::{EngineError, TrustEngine, bank};
+use crate::engine::{EngineError, TrustEngine};
 use crate::nonce::sha256;
 use crate::score::event::TrustEvent;
 use crate::score::state::TrustState;
@@ -92,7 +92,7 @@ impl TrustEngine {
         Ok(Enrolled {
             device,
             certificate: self.device_certificate(issued, now),
-            challenge: self.challenge(device, bank(standing.device.sha1_consent), std::time::Duration::ZERO)?,
+            challenge: self.challenge(&standing, std::time::Duration::ZERO).await?,
         })
     }
 

@@ -4,6 +4,7 @@ use axum::extract::State;
 use vouchsafe_http::{DevicePeer, HttpProblem, Json};
 use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence};
 use vouchsafe_wire::v1::enrol::{DeviceCertificate, Renew};
+use vouchsafe_wire::v1::logs::{ImaPart, ImaPosition};
 use vouchsafe_wire::v1::problem::Problem;
 
 use super::Shared;
@@ -51,4 +52,22 @@ pub(super) async fn renew(
     Json(message): Json<Renew>,
 ) -> Result<Json<DeviceCertificate>, HttpProblem> {
     engine.renew(&peer.peer, peer.id, message).await.map(Json).map_err(IntoProblem::into_problem)
+}
+
+/// Brings a part of the IMA list ahead of its quote; answers from where to go on.
+#[utoipa::path(
+    post, path = "/v1/logs/ima", tag = "device",
+    request_body = ImaPart,
+    responses(
+        (status = 200, body = ImaPosition),
+        (status = 400, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem),
+        (status = 429, body = Problem),
+    )
+)]
+pub(super) async fn ima(
+    State(engine): State<Shared>,
+    peer: DevicePeer,
+    Json(part): Json<ImaPart>,
+) -> Result<Json<ImaPosition>, HttpProblem> {
+    engine.take_ahead(&peer.peer, peer.id, part).await.map(Json).map_err(IntoProblem::into_problem)
 }

@@ -8,7 +8,9 @@ use utoipa::IntoParams;
 use vouchsafe_http::{HttpProblem, Json, OperatorPeer, Path, Query};
 use vouchsafe_model::{DeviceState, ImageId, Timestamp, TrustScore};
 use vouchsafe_store::DeviceFilter;
-use vouchsafe_wire::v1::operate::{self, AssignImage, DeviceSummary, DeviceView, RevokeDevice, TrustView};
+use vouchsafe_wire::v1::operate::{
+    self, AssignImage, DeviceSummary, DeviceView, Measurements, RevokeDevice, TrustView,
+};
 use vouchsafe_wire::v1::problem::Problem;
 
 use super::Shared;
@@ -123,6 +125,20 @@ pub(super) struct TrustQuery {
 
 /// The longest curve, in seconds: ten years.
 const MAX_SPAN_SECS: u64 = 10 * 365 * 86_400;
+
+/// What a device last vouched for: its PCRs and its boot event log.
+#[utoipa::path(
+    get, path = "/v1/devices/{device}/measurements", tag = "operator", params(("device" = String, Path)),
+    responses((status = 200, body = Measurements), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub(super) async fn measurements(
+    State(engine): State<Shared>,
+    _: OperatorPeer,
+    Path(device): Path<String>,
+) -> Result<Json<Measurements>, HttpProblem> {
+    let id = engine.resolve_device(&device).await.map_err(IntoProblem::into_problem)?;
+    engine.measurements(id).await.map(Json).map_err(IntoProblem::into_problem)
+}
 
 /// The score of a device at any instant, why, and how it goes on.
 #[utoipa::path(

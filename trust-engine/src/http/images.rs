@@ -3,7 +3,7 @@
 use axum::extract::State;
 use vouchsafe_http::{HttpProblem, Json, OperatorPeer, Path, Query};
 use vouchsafe_model::{Image, ImageId};
-use vouchsafe_wire::v1::operate::{self, CaptureImage};
+use vouchsafe_wire::v1::operate::{self, CaptureImage, DryRun, ImageSource};
 use vouchsafe_wire::v1::problem::Problem;
 
 use super::Shared;
@@ -64,4 +64,45 @@ pub(super) async fn retire(
     Path(id): Path<ImageId>,
 ) -> Result<Json<Image>, HttpProblem> {
     engine.retire_image(&id).await.map(Json).map_err(IntoProblem::into_problem)
+}
+
+/// The text of an image, as it was imported.
+#[utoipa::path(
+    get, path = "/v1/images/{id}/document", tag = "operator", params(("id" = String, Path)),
+    responses((status = 200, body = ImageSource), (status = 404, body = Problem))
+)]
+pub(super) async fn document(
+    State(engine): State<Shared>,
+    _: OperatorPeer,
+    Path(id): Path<ImageId>,
+) -> Result<Json<ImageSource>, HttpProblem> {
+    engine.image_text(&id).await.map(Json).map_err(IntoProblem::into_problem)
+}
+
+/// Takes an image as a text, signed or not.
+#[utoipa::path(
+    post, path = "/v1/image-documents", tag = "operator",
+    request_body = ImageSource,
+    responses((status = 200, body = Image), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(super) async fn import(
+    State(engine): State<Shared>,
+    _: OperatorPeer,
+    Json(source): Json<ImageSource>,
+) -> Result<Json<Image>, HttpProblem> {
+    engine.import_image(source).await.map(Json).map_err(IntoProblem::into_problem)
+}
+
+/// Says what an image would make of today's devices.
+#[utoipa::path(
+    post, path = "/v1/image-documents/dry-run", tag = "operator",
+    request_body = ImageSource,
+    responses((status = 200, body = DryRun), (status = 422, body = Problem))
+)]
+pub(super) async fn dry_run(
+    State(engine): State<Shared>,
+    _: OperatorPeer,
+    Json(source): Json<ImageSource>,
+) -> Result<Json<DryRun>, HttpProblem> {
+    engine.dry_run(source).await.map(Json).map_err(IntoProblem::into_problem)
 }

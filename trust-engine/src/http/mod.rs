@@ -1,6 +1,7 @@
 //! The doors of the trust engine. Handlers turn bytes into one call and its outcome into bytes; nothing is decided here.
 
 mod attest;
+mod dbx;
 mod devices;
 mod enrol;
 mod images;
@@ -32,6 +33,7 @@ pub fn device_routes(engine: Shared) -> Router {
         .route("/v1/attest", post(attest::attest))
         .route("/v1/challenge", post(attest::challenge))
         .route("/v1/renew", post(attest::renew))
+        .route("/v1/logs/ima", post(attest::ima))
         .with_state(engine)
 }
 
@@ -50,6 +52,18 @@ pub fn operator_routes(engine: Shared) -> Router {
         .route("/v1/images", post(images::capture).get(images::list))
         .route("/v1/images/{id}", get(images::show))
         .route("/v1/images/{id}/retire", post(images::retire))
+        .route("/v1/images/{id}/document", get(images::document))
+        .route("/v1/devices/{device}/measurements", get(devices::measurements))
+        .route("/v1/secure-boot/dbx", get(dbx::list))
+        .route("/v1/secure-boot/dbx/{arch}", put(dbx::import))
+        .with_state(engine)
+}
+
+/// The routes of operators that take whole images: their bodies are long.
+pub fn image_routes(engine: Shared) -> Router {
+    Router::new()
+        .route("/v1/image-documents", post(images::import))
+        .route("/v1/image-documents/dry-run", post(images::dry_run))
         .with_state(engine)
 }
 
@@ -62,6 +76,7 @@ pub fn operator_routes(engine: Shared) -> Router {
         attest::attest,
         attest::challenge,
         attest::renew,
+        attest::ima,
         tokens::create,
         tokens::list,
         tokens::revoke,
@@ -76,6 +91,12 @@ pub fn operator_routes(engine: Shared) -> Router {
         images::list,
         images::show,
         images::retire,
+        images::document,
+        images::import,
+        images::dry_run,
+        devices::measurements,
+        dbx::list,
+        dbx::import,
     ),
     components(schemas(vouchsafe_wire::v1::problem::Problem, vouchsafe_wire::v1::attest::EvidencePayload))
 )]

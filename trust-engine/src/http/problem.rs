@@ -14,6 +14,7 @@ use crate::engine::EngineError;
 use crate::enrol::begin::BeginRejected;
 use crate::enrol::complete::CompleteRejected;
 use crate::enrol::ticket::TicketRejected;
+use crate::measured::{AheadRejected, LogRejected};
 use crate::nonce::NonceRejected;
 use crate::operate::OperateRejected;
 use crate::renew::RenewRejected;
@@ -50,6 +51,7 @@ impl EngineError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Contended => true,
+            Self::Stopped => true,
             Self::TrustState { .. } | Self::Entropy | Self::TooLarge { .. } => false,
         }
     }
@@ -61,6 +63,18 @@ fn token(refusal: TokenRefusal) -> (u16, &'static str, &'static str) {
         TokenRefusal::Spent => (403, "token.spent", "The join token is used up"),
         TokenRefusal::Revoked => (403, "token.revoked", "The join token was revoked"),
         TokenRefusal::Unknown => (403, "token.unknown", "The join token is not known"),
+    }
+}
+
+/// Where a device is to send more, or from elsewhere, a fresh challenge tells it what (409).
+fn log(rejected: &LogRejected) -> (u16, &'static str, &'static str) {
+    match rejected {
+        LogRejected::Compressed { .. } => (400, "evidence.log_compressed", "A log cannot be decompressed"),
+        LogRejected::EventLogDigest { .. } => (422, "evidence.event_log_digest", "The event log is another"),
+        LogRejected::EventLogUnnamed => (422, "evidence.event_log_unnamed", "The evidence names no event log"),
+        LogRejected::EventLogUnknown { .. } => (409, "evidence.event_log_unknown", "The event log is not known"),
+        LogRejected::Position { .. } => (409, "evidence.ima_position", "The IMA list goes on elsewhere"),
+        LogRejected::OtherBoot => (422, "evidence.ima_boot", "The IMA list is of another boot"),
     }
 }
 
@@ -112,11 +126,31 @@ impl IntoProblem for CompleteRejected {
     }
 }
 
+impl IntoProblem for AheadRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        match self {
+            Self::Device(rejected) => rejected.told(),
+            Self::Compressed(_) => Some((400, "evidence.log_compressed", "A log cannot be decompressed")),
+            Self::Malformed(_) => Some((422, "evidence.ima_malformed", "The part is no IMA list")),
+            Self::Engine(_) => None,
+        }
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        match self {
+            Self::Device(rejected) => rejected.engine_error(),
+            Self::Engine(error) => Some(error),
+            Self::Compressed(_) | Self::Malformed(_) => None,
+        }
+    }
+}
+
 impl IntoProblem for AttestRejected {
     fn told(&self) -> Option<(u16, &'static str, &'static str)> {
         Some(match self {
             Self::Unknown { .. } => (403, "device.unknown", "The device is not known"),
             Self::Revoked { .. } => REVOKED,
+            Self::Logs(rejected) => log(rejected),
             Self::StaleCertificate => (403, "device.stale_certificate", "The certificate is of an earlier enrolment"),
             Self::Nonce(NonceRejected::Unknown) => (409, "quote.nonce_unknown", "The nonce is not known"),
             Self::Nonce(NonceRejected::Expired { .. }) => (409, "quote.nonce_expired", "The nonce has expired"),

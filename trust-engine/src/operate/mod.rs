@@ -1,7 +1,9 @@
 //! What operators do: hand out tokens, look at devices, revoke them, keep golden images.
 
 pub mod credentials;
+pub mod dbx;
 pub mod devices;
+pub mod documents;
 pub mod images;
 pub mod tokens;
 pub mod trust;

@@ -85,6 +85,7 @@ impl World {
             authority: Arc::new(Authority::open(&dir.path().join("ca")).unwrap()),
             trust_domain: "test.example".parse().unwrap(),
             anchors: TrustAnchors::default(),
+            image_keys: Vec::new(),
             secret: EngineSecret::new([7; 32]),
             records: records.clone(),
             clock: clock.clone(),

@@ -38,6 +38,8 @@ pub const BOOT_ID: usize = 64;
 pub const ATTEST_BODY: usize = 3 * 1024 * 1024;
 /// The body of a part of a log that is sent ahead, in bytes.
 pub const LOG_BODY: usize = 2 * 1024 * 1024;
+/// A dbx update file, in bytes.
+pub const DBX: usize = 128 * 1024;
 /// A golden image's document, in bytes, signed or not.
 pub const IMAGE_BODY: usize = 128 * 1024 * 1024;
 /// The body of a question for a decision, in bytes.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vouchsafe_model::trust::{CurvePoint, ScoreExplanation};
 use vouchsafe_model::{
-    DeviceId, DeviceState, EndorsementGrade, HostFacts, Image, ImageId, Sha256Digest, Timestamp, TokenId, TrustScore,
-    Verdict,
+    DeviceId, DeviceState, EndorsementGrade, Finding, HostFacts, Image, ImageId, Sha256Digest, Timestamp, TokenId,
+    TrustScore, Verdict,
 };
 
 use super::enrol::JoinFile;
@@ -165,6 +165,80 @@ pub struct CaptureImage {
     /// Whether the device is assigned the image at once.
     #[serde(default)]
     pub assign: bool,
+}
+
+/// `POST /v1/image-documents` and `POST /v1/image-documents/dry-run`: a golden image as a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ImageSource {
+    /// The text, signed by nobody. An engine that was given keys for images takes none of these.
+    Text(String),
+    /// A DSSE envelope that holds the text, as `vouchsafe image sign` makes it.
+    Envelope(String),
+}
+
+/// What an image would make of one of today's devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DryRunDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// What it calls itself.
+    pub hostname: String,
+    /// The image that it is compared with today.
+    pub image: Option<ImageId>,
+    /// Whether it would fail.
+    pub fails: bool,
+    /// What would be found: of its boot, since what runs is judged when its list comes.
+    pub findings: Vec<Finding>,
+}
+
+/// What an image would make of today's devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DryRun {
+    /// The image.
+    pub image: ImageId,
+    /// The devices that are compared with an image of its name, or with one that it supersedes; all, when there is none.
+    pub devices: Vec<DryRunDevice>,
+    /// Devices that never vouched, of which nothing can be said.
+    pub unseen: Vec<DeviceId>,
+}
+
+/// `GET /v1/devices/{id}/measurements`: what a device last vouched for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Measurements {
+    /// The device.
+    pub device: DeviceId,
+    /// The evidence.
+    pub attestation: vouchsafe_model::AttestationId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The PCRs that its TPM signed.
+    pub pcrs: vouchsafe_model::PcrBank,
+    /// The boot event log, if it has one.
+    pub event_log: Option<super::logs::Deflated<{ limits::EVENT_LOG_COMPRESSED }>>,
+}
+
+/// `PUT /v1/secure-boot/dbx/{arch}`: a dbx update file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportDbx {
+    /// The file, as its maker published it.
+    pub file: Bytes<{ limits::DBX }>,
+}
+
+/// What is revoked for an architecture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DbxView {
+    /// The architecture: `x64`.
+    pub arch: String,
+    /// SHA-256 of the file.
+    pub digest: Sha256Digest,
+    /// The time that is signed with it.
+    pub timestamp: Option<Timestamp>,
+    /// How many entries it has.
+    pub entries: u64,
+    /// When it was imported.
+    pub imported_at: Timestamp,
 }
 
 /// An image, as operators see it.

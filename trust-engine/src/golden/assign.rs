@@ -1,0 +1,55 @@
+//! Which image a device is assigned: by first use, and by moving on to what superseded it.
+
+use vouchsafe_attest::image::pcrs;
+use vouchsafe_attest::quote::AuthenticQuote;
+use vouchsafe_model::{Image, Verdict};
+use vouchsafe_store::{Page, PageLimit, Standing};
+
+use crate::config::FirstUse;
+use crate::engine::{EngineError, TrustEngine};
+
+impl TrustEngine {
+    /// Assigns the newest image whose PCR values the quote meets in full, where the settings let it. An image that holds
+    /// no PCR value is assigned by an operator: whatever a device says in its logs, it could say of any image.
+    pub(crate) async fn match_image(&self, standing: &mut Standing, quote: &AuthenticQuote) -> Result<(), EngineError> {
+        if self.parts.config.attest.first_use != FirstUse::Match {
+            return Ok(());
+        }
+        let mut newest: Option<Image> = None;
+        let mut page = Page::first(PageLimit::default());
+        loop {
+            let images = self.store().list_images(page).await?;
+            let Some(last) = images.last().map(|image| image.id.clone()) else { break };
+            for image in images.into_iter().filter(|image| image.retired_at.is_none()) {
+                let is_newer = newest.as_ref().is_none_or(|newest| newest.created_at <= image.created_at);
+                if is_newer && self.meets(&image, quote).await? {
+                    newest = Some(image);
+                }
+            }
+            page = Page::after(last, PageLimit::default());
+        }
+        let Some(image) = newest else { return Ok(()) };
+        let device = standing.device.id;
+        self.store().set_device_image(device, Some(&image.id)).await?;
+        tracing::info!(device.id = %device, image.id = %image.id, "first use: the device meets an image");
+        standing.device.image = Some(image.id);
+        Ok(())
+    }
+
+    async fn meets(&self, image: &Image, quote: &AuthenticQuote) -> Result<bool, EngineError> {
+        let Ok(ready) = self.shelf.ready(self.store(), image).await? else { return Ok(false) };
+        let holds_values = !ready.document().pcrs.is_empty();
+        Ok(holds_values && pcrs::compare(quote, &ready).is_empty())
+    }
+
+    /// Assigns the image that the boot met instead of the one that it superseded: the host has been updated.
+    pub(crate) async fn follow_image(&self, standing: &mut Standing, verdict: &Verdict) -> Result<(), EngineError> {
+        let (device, before) = (standing.device.id, standing.device.image.as_ref());
+        let Some(image) = verdict.image().filter(|image| Some(*image) != before) else { return Ok(()) };
+        self.store().set_device_image(device, Some(image)).await?;
+        let before = before.map(ToString::to_string);
+        tracing::info!(device.id = %device, image.id = %image, image.before = before, "the device moved to another image");
+        standing.device.image = Some(image.clone());
+        Ok(())
+    }
+}

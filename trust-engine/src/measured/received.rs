@@ -1,0 +1,142 @@
+//! The logs of one piece of evidence, decompressed and put together with what is known.
+
+use vouchsafe_attest::ima::ImaState;
+use vouchsafe_model::Sha256Digest;
+use vouchsafe_store::{BootRecord, Standing};
+use vouchsafe_wire::v1::attest::EvidencePayload;
+use vouchsafe_wire::v1::limits;
+use vouchsafe_wire::v1::logs::{ImaPart, ImaPosition, InflateError, KnownLogs, SentLogs};
+
+use super::{Resumed, progress};
+use crate::engine::{EngineError, TrustEngine, bank};
+use crate::golden::ValidImages;
+use crate::nonce::sha256;
+
+/// What came of a host's logs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Received {
+    /// The whole boot event log, with its digest; `None` when the host has none.
+    pub(crate) event_log: Option<(Sha256Digest, Vec<u8>)>,
+    /// The IMA list: where it goes on, and the part that follows; `None` when the host never sent any.
+    pub(crate) ima: Option<(Resumed, Vec<u8>)>,
+}
+
+/// Why logs cannot be looked at. The evidence was not accepted, and its nonce is not spent.
+#[derive(Debug, thiserror::Error)]
+pub enum LogRejected {
+    /// A log cannot be decompressed.
+    #[error("the {log} cannot be read: {source}")]
+    Compressed {
+        /// Which.
+        log: &'static str,
+        /// Why.
+        #[source]
+        source: InflateError,
+    },
+    /// The event log is not the one that the evidence names.
+    #[error("the event log that was sent has the digest {sent}, and the evidence names {named}")]
+    EventLogDigest {
+        /// What was sent.
+        sent: Sha256Digest,
+        /// What was named.
+        named: Sha256Digest,
+    },
+    /// An event log was sent that the evidence does not name.
+    #[error("an event log was sent, and the evidence names none")]
+    EventLogUnnamed,
+    /// The evidence names an event log that is not known here: it is to be sent whole.
+    #[error("the event log {named} is not known; send it whole")]
+    EventLogUnknown {
+        /// Which.
+        named: Sha256Digest,
+    },
+    /// The IMA list was sent from another place than where the engine is.
+    #[error("the IMA list is known up to byte {known}, and was sent from byte {sent}")]
+    Position {
+        /// Where the engine is.
+        known: u64,
+        /// Where the part began.
+        sent: u64,
+    },
+    /// The part is of another boot than the evidence.
+    #[error("the part of the IMA list is of another boot than the evidence")]
+    OtherBoot,
+}
+
+impl TrustEngine {
+    /// Decompresses the logs of evidence, and finds what is known of those that were not sent again.
+    pub(crate) async fn receive_logs(
+        &self,
+        standing: &Standing,
+        record: Option<&BootRecord>,
+        payload: &EvidencePayload,
+        sent: &SentLogs,
+        valid: &ValidImages,
+    ) -> Result<Result<Received, LogRejected>, EngineError> {
+        let event_log = match self.event_log(payload.event_log, sent).await? {
+            Ok(event_log) => event_log,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
+        let resumed = payload.boot.as_ref().map(|boot| {
+            let enrolment = standing.device.keys.enrolment;
+            Resumed::of(record, boot, enrolment, bank(standing.device.sha1_consent), &valid.judges())
+        });
+        Ok(next_part(resumed, payload, sent.ima.as_ref()).map(|ima| Received { event_log, ima }))
+    }
+
+    async fn event_log(
+        &self,
+        named: Option<Sha256Digest>,
+        sent: &SentLogs,
+    ) -> Result<Result<Option<(Sha256Digest, Vec<u8>)>, LogRejected>, EngineError> {
+        let (named, log) = match (named, &sent.event_log) {
+            (None, None) => return Ok(Ok(None)),
+            (None, Some(_)) => return Ok(Err(LogRejected::EventLogUnnamed)),
+            (Some(named), log) => (named, log),
+        };
+        let Some(log) = log else {
+            let stored = self.store().event_log(named).await?;
+            return Ok(stored.map(|bytes| Some((named, bytes))).ok_or(LogRejected::EventLogUnknown { named }));
+        };
+        let bytes = match log.inflate(limits::EVENT_LOG) {
+            Ok(bytes) => bytes,
+            Err(source) => return Ok(Err(LogRejected::Compressed { log: "event log", source })),
+        };
+        let digest = sha256(&bytes);
+        if digest != named {
+            return Ok(Err(LogRejected::EventLogDigest { sent: digest, named }));
+        }
+        self.store().put_event_log(digest, &bytes, self.now()).await?;
+        Ok(Ok(Some((digest, bytes))))
+    }
+
+    /// What a device need not send with its next evidence.
+    pub(crate) async fn known_logs(&self, standing: &Standing) -> Result<KnownLogs, EngineError> {
+        let Some(record) = self.store().boot(standing.device.id).await? else { return Ok(KnownLogs::default()) };
+        let judges = self.valid_for(standing, self.now()).await?.judges();
+        let bank = bank(standing.device.sha1_consent);
+        Ok(progress::known(&record, standing.device.keys.enrolment, bank, &judges))
+    }
+}
+
+/// The part of the IMA list that comes next; empty when nothing was sent of a list that is known.
+fn next_part(
+    resumed: Option<Resumed>,
+    payload: &EvidencePayload,
+    sent: Option<&ImaPart>,
+) -> Result<Option<(Resumed, Vec<u8>)>, LogRejected> {
+    let Some(ImaPart { from: ImaPosition { boot, offset }, log }) = sent else {
+        let begun = |resumed: &Resumed| resumed.state.bytes() > 0;
+        return Ok(resumed.filter(begun).map(|resumed| (resumed, Vec::new())));
+    };
+    let resumed = resumed.filter(|_| payload.boot.as_ref() == Some(boot)).ok_or(LogRejected::OtherBoot)?;
+    at_position(&resumed.state, *offset)?;
+    let inflated = log.inflate(limits::IMA_PART);
+    let bytes = inflated.map_err(|source| LogRejected::Compressed { log: "IMA list", source })?;
+    Ok(Some((resumed, bytes)))
+}
+
+fn at_position(state: &ImaState, sent: u64) -> Result<(), LogRejected> {
+    let known = state.bytes();
+    if known == sent { Ok(()) } else { Err(LogRejected::Position { known, sent }) }
+}
