@@ -1,8 +1,11 @@
 //! `vouchsafe appraise`: logs of hosts from files, looked at without a server.
 
+mod eventlog;
 mod ima;
 
 use std::process::ExitCode;
+
+use vouchsafe_model::{Finding, Severity};
 
 use crate::args::appraise::{AppraiseArgs, AppraiseCommand};
 
@@ -15,6 +18,13 @@ const FAILURES: u8 = 2;
 /// When an input is unusable.
 pub(crate) fn run(args: AppraiseArgs) -> anyhow::Result<ExitCode> {
     match args.command {
+        AppraiseCommand::EventLog(args) => eventlog::run(&args),
         AppraiseCommand::Ima(args) => ima::run(&args),
     }
+}
+
+/// Success, unless a finding says otherwise.
+fn exit_code(findings: &[Finding]) -> ExitCode {
+    let fails = findings.iter().any(|finding| finding.severity == Severity::Failure);
+    if fails { ExitCode::from(FAILURES) } else { ExitCode::SUCCESS }
 }

@@ -15,6 +15,8 @@ pub(crate) struct AppraiseArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppraiseCommand {
+    #[command(name = "eventlog")]
+    EventLog(EventLogArgs),
     Ima(ImaArgs),
 }
 
@@ -44,6 +46,31 @@ pub(crate) struct ImaArgs {
     /// What may run.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Replays a boot event log and tells what was booted. Exits 0 without a failure, 2 with one, 1 if the file is unusable.
+///
+/// Without --pcrs nothing is known of who wrote the log: anyone could have. With them it must replay to these values;
+/// whether a TPM vouches for the values is for `vouchsafe verify quote` to say.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe appraise eventlog /sys/kernel/security/tpm0/binary_bios_measurements
+  vouchsafe appraise eventlog boot.log --pcrs quote.pcrs --format json
+
+Files:
+  FILE  a log in the crypto-agile format of the TCG or in that of TPM 1.2
+  PCRS  JSON such as {\"sha256\":{\"0\":\"…hex…\"}}, or what tpm2_quote -o wrote with
+        --pcrs_format serialized (its default)")]
+pub(crate) struct EventLogArgs {
+    /// The log.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The PCR values that the log must replay to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

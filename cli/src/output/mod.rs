@@ -6,6 +6,7 @@ pub(crate) mod chart;
 pub(crate) mod credential;
 pub(crate) mod decision;
 pub(crate) mod device;
+pub(crate) mod eventlog;
 pub(crate) mod ima;
 pub(crate) mod image;
 pub(crate) mod instant;

@@ -11,6 +11,7 @@
 mod api;
 mod appraise_ima;
 mod engine;
+mod eventlog;
 mod help;
 mod init;
 mod policy;
