@@ -22,14 +22,16 @@ fn shared(path: &str) -> Option<Vec<u8>> {
 
 type Banks = BTreeMap<HashAlgorithm, PcrValues>;
 
+/// The known PCRs of a log, as another tool has them.
+#[derive(serde::Deserialize)]
+struct Expected {
+    pcrs: Banks,
+}
+
 /// The known PCRs: JSON, or the end of what `tpm2_eventlog` printed.
 fn known_pcrs(name: &str) -> Option<Banks> {
     if name == "keylime-secureboot.bin" {
         return Some(Banks::new());
-    }
-    #[derive(serde::Deserialize)]
-    struct Expected {
-        pcrs: Banks,
     }
     let json = PathBuf::from(format!("eventlogs/{name}.expected.json"));
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/attestation");
@@ -53,8 +55,11 @@ fn known_pcrs(name: &str) -> Option<Banks> {
     Some(banks)
 }
 
+/// A deviation: its code, its weight, its event.
+type Told = (FindingCode, Severity, Option<u64>);
+
 /// Every log that is good, with how many events it has and which deviations, as (code, severity, event).
-const LOGS: &[(&str, usize, &[(FindingCode, Severity, Option<u64>)])] = &[
+const LOGS: &[(&str, usize, &[Told])] = &[
     ("arch-linux-workstation.bin", 25, &[LATE_MENU_19, NO_EXIT]),
     ("cos-85-amd-sev.bin", 46, &[loose_end(25), loose_end(43)]),
     ("debian-10.bin", 25, &[loose_end(24), NO_EXIT]),
@@ -68,15 +73,15 @@ const LOGS: &[(&str, usize, &[(FindingCode, Severity, Option<u64>)])] = &[
     ("ubuntu-2104-no-secure-boot.bin", 106, &[]),
 ];
 
-const NO_EXIT: (FindingCode, Severity, Option<u64>) = (FindingCode::ExitBootServicesMissing, Severity::Warning, None);
-const LATE_MENU_19: (FindingCode, Severity, Option<u64>) = (FindingCode::EventAfterSeparator, Severity::Info, Some(19));
-const LATE_MENU_23: (FindingCode, Severity, Option<u64>) = (FindingCode::EventAfterSeparator, Severity::Info, Some(23));
+const NO_EXIT: Told = (FindingCode::ExitBootServicesMissing, Severity::Warning, None);
+const LATE_MENU_19: Told = (FindingCode::EventAfterSeparator, Severity::Info, Some(19));
+const LATE_MENU_23: Told = (FindingCode::EventAfterSeparator, Severity::Info, Some(23));
 
-const fn loose_end(event: u64) -> (FindingCode, Severity, Option<u64>) {
+const fn loose_end(event: u64) -> Told {
     (FindingCode::EventDataMalformed, Severity::Info, Some(event))
 }
 
-fn told(findings: &[Finding]) -> Vec<(FindingCode, Severity, Option<u64>)> {
+fn told(findings: &[Finding]) -> Vec<Told> {
     findings.iter().map(|finding| (finding.code, finding.severity, finding.event)).collect()
 }
 
