@@ -1,7 +1,7 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
-//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify quote`) or
-//! something failed (`appraise`), 3 deny (`decision ask`).
+//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify quote`, `image verify`), refused
+//! (`image check --strict`, `image merge`) or something failed (`appraise`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
 mod appraise;
@@ -9,12 +9,14 @@ mod args;
 mod client;
 mod failure;
 mod host;
+mod image;
 mod init;
 mod operate;
 mod output;
 mod policy;
 mod produce;
 mod profile;
+mod secureboot;
 mod serve;
 mod verify;
 
@@ -23,7 +25,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 
+use crate::args::image::ImageArgs;
 use crate::args::{Cli, Command};
+use crate::image::Place;
 use crate::operate::Operation;
 
 fn main() -> ExitCode {
@@ -46,7 +50,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args)?,
         Command::Token(args) => return operate(Operation::Token(args)),
         Command::Device(args) => return operate(Operation::Device(args)),
-        Command::Image(args) => return operate(Operation::Image(args)),
+        Command::Image(ImageArgs { profile, command }) => {
+            return match image::Place::of(command) {
+                Place::Files(command) => image::run(command),
+                Place::Server(command) => operate(Operation::Image(profile, command)),
+            };
+        }
+        Command::Secureboot(args) => secureboot::run(&args)?,
         Command::Credential(args) => return operate(Operation::Credential(args)),
         Command::Decision(args) => return operate(Operation::Decision(args)),
         Command::Verify(args) => return verify::run(args),

@@ -1,5 +1,8 @@
 //! `vouchsafe image`.
 
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use clap::{Args, Subcommand};
 use vouchsafe_model::ImageId;
 use vouchsafe_model::pcr::PcrSet;
@@ -7,7 +10,10 @@ use vouchsafe_model::pcr::PcrSet;
 use super::value::DevicePrefix;
 use super::{FormatArgs, LimitArgs, ProfileArgs, value};
 
-/// Golden images: the PCR values that devices are compared with.
+/// Golden images: what devices are compared with.
+///
+/// An image is a text in TOML that lives in git. capture, list, show and retire ask the server; keygen, sign, verify, merge
+/// and check work on files, without one; diff does either.
 #[derive(Args, Debug)]
 pub(crate) struct ImageArgs {
     #[command(flatten)]
@@ -18,11 +24,30 @@ pub(crate) struct ImageArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
+    #[command(flatten)]
+    Online(OnlineCommand),
+    Diff(DiffArgs),
+    #[command(flatten)]
+    Offline(OfflineCommand),
+}
+
+/// What the server is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OnlineCommand {
     Capture(CaptureArgs),
     List(ListArgs),
     Show(ShowArgs),
-    Diff(DiffArgs),
     Retire(RetireArgs),
+}
+
+/// What is done with files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfflineCommand {
+    Check(CheckArgs),
+    Merge(MergeArgs),
+    Keygen(KeygenArgs),
+    Sign(SignArgs),
+    Verify(VerifyArgs),
 }
 
 /// Makes a golden image from what a device last quoted.
@@ -96,18 +121,128 @@ pub(crate) struct ShowArgs {
     pub(crate) format: FormatArgs,
 }
 
-/// Shows the PCRs in which two images differ.
+/// Shows in what two images differ: of the server, or of two files.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  vouchsafe image diff web@2026.1 web@2026.2")]
+  vouchsafe image diff web@2026.1 web@2026.2
+  vouchsafe image diff web-2026.1.toml web-2026.2.toml
+
+What ends in .toml, or has a slash in it, is a file.")]
 pub(crate) struct DiffArgs {
-    /// The one image.
-    #[arg(value_name = "NAME@VERSION")]
-    pub(crate) one: ImageId,
-    /// The other image.
-    #[arg(value_name = "NAME@VERSION")]
-    pub(crate) other: ImageId,
+    /// The old image.
+    #[arg(value_name = "OLD")]
+    pub(crate) one: ImageSource,
+    /// The new image.
+    #[arg(value_name = "NEW")]
+    pub(crate) other: ImageSource,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// An image of the server, or one in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ImageSource {
+    Known(ImageId),
+    File(PathBuf),
+}
+
+impl FromStr for ImageSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A version may end in .toml, but a file's name more often does.
+        if text.contains('/') || text.ends_with(".toml") {
+            return Ok(Self::File(text.into()));
+        }
+        text.parse().map(Self::Known).map_err(|_| "NAME@VERSION, or a file that ends in .toml".to_owned())
+    }
+}
+
+/// Reads an image and looks for what is allowed in it and seldom meant.
+///
+/// Exits 1, with line and column, when the file is no image. What is told otherwise are warnings; with --strict they exit 2.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image check web-2026.1.toml
+  vouchsafe image check web-2026.1.toml --strict --format json")]
+pub(crate) struct CheckArgs {
+    /// The image.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Exits 2 when there is a warning.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Makes one image of several, which allows what any of them allows.
+///
+/// Name, time and version are those of the first. Settings that contradict each other are refused: exits 2.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image merge boot.toml runtime.toml --output web-2026.1.toml
+  vouchsafe image merge web-a.toml web-b.toml web-c.toml --output web.toml")]
+pub(crate) struct MergeArgs {
+    /// The images.
+    #[arg(value_name = "FILE", required = true, num_args = 1..=64)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where to write the image. What was there is overwritten.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Makes a key that signs images: FILE, for its owner alone, and FILE.pub, for everybody.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image keygen images.key")]
+pub(crate) struct KeygenArgs {
+    /// Where to write the private key. Nothing is overwritten.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// Signs the text of an image as it stands, and writes it with the signature to FILE.dsse.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image sign web-2026.1.toml --key images.key
+
+Key:
+  A P-256 or P-384 key as PKCS#8 in PEM that its owner alone can read, as
+  `vouchsafe image keygen` or `openssl genpkey` make it.")]
+pub(crate) struct SignArgs {
+    /// The image.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The private key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+}
+
+/// Checks who signed an image. Exits 0 if one of the keys did, 2 if none did or it is no image, 1 if a file is unusable.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image verify web-2026.1.toml.dsse --key images.key.pub
+  vouchsafe image verify web-2026.1.toml.dsse --key old.pub --key new.pub --text web.toml
+
+Keys:
+  Public keys in PEM: Ed25519, P-256, P-384, RSA.")]
+pub(crate) struct VerifyArgs {
+    /// The image with its signature.
+    #[arg(value_name = "FILE.dsse")]
+    pub(crate) file: PathBuf,
+    /// A public key that may have signed it. May be given more than once.
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Where to write the text that was signed. What was there is overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

@@ -8,6 +8,7 @@ pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod policy;
 pub(crate) mod produce;
+pub(crate) mod secureboot;
 pub(crate) mod token;
 pub(crate) mod value;
 pub(crate) mod verify;
@@ -19,9 +20,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// What the exit codes mean, at the end of the help of the whole program.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; for `decision ask`: allow; for `verify quote`: authentic; for `appraise`: no failure
+  0  done; for `decision ask`: allow; for `verify quote` and `image verify`: authentic; for `appraise`: no failure
   1  it could not be done, or was asked for in the wrong way; standard error says which
-  2  `verify quote`: not authentic; `appraise`: something in the log failed
+  2  `verify quote`, `image verify`: not authentic; `image check --strict`, `image merge`: refused;
+     `appraise`: something in the log failed
   3  `decision ask` alone: deny
 
 Where to begin:
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     Token(token::TokenArgs),
     Device(device::DeviceArgs),
     Image(image::ImageArgs),
+    Secureboot(secureboot::SecurebootArgs),
     Credential(credential::CredentialArgs),
     Decision(decision::DecisionArgs),
     Verify(verify::VerifyArgs),

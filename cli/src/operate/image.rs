@@ -6,24 +6,28 @@ use vouchsafe_wire::v1::operate::CaptureImage;
 
 use super::resolve;
 use crate::args::FormatArgs;
-use crate::args::image::{CaptureArgs, ImageCommand};
+use crate::args::image::{CaptureArgs, OnlineCommand};
 use crate::client::{Client, Endpoint};
+use crate::image::ServerImageCommand;
 use crate::output::image::Difference;
 use crate::{host, output};
 
-pub(super) async fn run(client: &Client, command: ImageCommand) -> anyhow::Result<()> {
+pub(super) async fn run(client: &Client, command: ServerImageCommand) -> anyhow::Result<()> {
+    let command = match command {
+        ServerImageCommand::Online(command) => command,
+        ServerImageCommand::Diff { one, other, format } => {
+            let difference = Difference::between(&read(client, &one).await?, &read(client, &other).await?);
+            return output::show(format.format, &difference, || difference.text());
+        }
+    };
     match command {
-        ImageCommand::Capture(args) => capture(client, args).await,
-        ImageCommand::List(args) => {
+        OnlineCommand::Capture(args) => capture(client, args).await,
+        OnlineCommand::List(args) => {
             let images: Vec<Image> = client.read_all(&Endpoint::v1(["images"]), args.limit.limit).await?;
             output::show(args.format.format, &images, || output::image::list(&images, host::now()))
         }
-        ImageCommand::Show(args) => show(args.format, &read(client, &args.image).await?),
-        ImageCommand::Diff(args) => {
-            let difference = Difference::between(&read(client, &args.one).await?, &read(client, &args.other).await?);
-            output::show(args.format.format, &difference, || difference.text())
-        }
-        ImageCommand::Retire(args) => {
+        OnlineCommand::Show(args) => show(args.format, &read(client, &args.image).await?),
+        OnlineCommand::Retire(args) => {
             let endpoint = Endpoint::v1(["images", &args.image.to_string(), "retire"]);
             show(args.format, &client.trigger(&endpoint).await?)
         }

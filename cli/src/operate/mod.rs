@@ -15,11 +15,11 @@ use crate::args::ProfileArgs;
 use crate::args::credential::CredentialArgs;
 use crate::args::decision::DecisionArgs;
 use crate::args::device::DeviceArgs;
-use crate::args::image::ImageArgs;
 use crate::args::token::TokenArgs;
 use crate::args::value::DevicePrefix;
 use crate::client::{Client, Endpoint};
 use crate::host;
+use crate::image::ServerImageCommand;
 use crate::profile::{Environment, Profile};
 
 /// An operator's command.
@@ -27,7 +27,7 @@ use crate::profile::{Environment, Profile};
 pub(crate) enum Operation {
     Token(TokenArgs),
     Device(DeviceArgs),
-    Image(ImageArgs),
+    Image(ProfileArgs, ServerImageCommand),
     Credential(CredentialArgs),
     Decision(DecisionArgs),
 }
@@ -40,7 +40,7 @@ pub(crate) async fn run(operation: Operation) -> anyhow::Result<ExitCode> {
     match operation {
         Operation::Token(args) => token::run(&client(&args.profile)?, args.command).await?,
         Operation::Device(args) => device::run(&client(&args.profile)?, args.command).await?,
-        Operation::Image(args) => image::run(&client(&args.profile)?, args.command).await?,
+        Operation::Image(profile, command) => image::run(&client(&profile)?, command).await?,
         Operation::Credential(args) => credential::run(&args.profile, args.command).await?,
         Operation::Decision(args) => return decision::run(&client(&args.profile)?, args.command).await,
     }

@@ -13,6 +13,7 @@ mod appraise_ima;
 mod engine;
 mod eventlog;
 mod help;
+mod image_files;
 mod init;
 mod policy;
 mod produce;

@@ -17,6 +17,7 @@ use crate::tpm::public::{Curve, SpkiRejected};
 #[derive(Clone)]
 pub struct DsseKey {
     id: String,
+    spki: Vec<u8>,
     prepared: Vec<ParsedPublicKey>,
 }
 
@@ -63,12 +64,18 @@ impl DsseKey {
         let prepare = |algorithm: &&'static dyn VerificationAlgorithm| ParsedPublicKey::new(*algorithm, &bytes);
         let prepared =
             algorithms.iter().map(prepare).collect::<Result<_, _>>().map_err(|_| DsseKeyRejected::Invalid)?;
-        Ok(Self { id, prepared })
+        Ok(Self { id, spki: spki.to_vec(), prepared })
     }
 
     /// SHA-256 of its `SubjectPublicKeyInfo`, in hexadecimal.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The key in PEM, as [`Self::from_pem`] reads it.
+    pub fn to_pem(&self) -> String {
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&pem::Pem::new("PUBLIC KEY", self.spki.as_slice()), config)
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {

@@ -155,7 +155,7 @@ impl Text {
         if !digests.is_empty() {
             self.table("runtime.digests");
             for (path, digests) in digests {
-                self.one_or_list(&quoted(path), digests.iter().map(|digest| quoted(digest)));
+                self.list(&quoted(path), digests.iter().map(|digest| quoted(digest)));
             }
         }
     }
