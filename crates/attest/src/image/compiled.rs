@@ -29,7 +29,7 @@ pub enum CompileError {
     Inconsistent(#[from] Inconsistency),
     /// A line of its runtime section cannot be used.
     #[error("runtime: {0}")]
-    Runtime(#[from] RuntimePolicyError),
+    Runtime(RuntimePolicyError),
 }
 
 /// Where to find the item that has a digest.
@@ -46,7 +46,8 @@ impl Compiled {
     /// runtime section cannot be used.
     pub fn new(mut document: GoldenImage) -> Result<Arc<Self>, CompileError> {
         document.check()?;
-        let runtime = document.runtime.as_ref().map(RuntimePolicy::compile).transpose()?;
+        let runtime =
+            document.runtime.as_ref().map(RuntimePolicy::compile).transpose().map_err(CompileError::Runtime)?;
         // The policy holds the digests in a fraction of the memory; nobody needs them twice.
         document.runtime.iter_mut().for_each(|runtime| runtime.digests = BTreeMap::new());
         let boot = document.boot.as_ref();

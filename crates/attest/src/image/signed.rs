@@ -26,7 +26,7 @@ pub enum OpenError {
     Rejected(#[from] DsseRejected),
     /// It is signed, and no image.
     #[error("what was signed is no image: {0}")]
-    Document(#[from] DocumentError),
+    Document(DocumentError),
 }
 
 /// Why a text was not signed.
@@ -61,7 +61,7 @@ impl SignedImage {
     pub fn open(envelope: &[u8], keys: &[DsseKey]) -> Result<Self, OpenError> {
         let verified = Envelope::parse(envelope)?.verify(PAYLOAD_TYPE, keys)?;
         let signer = verified.signer().to_owned();
-        let image = GoldenImage::parse_bytes(verified.payload())?;
+        let image = GoldenImage::parse_bytes(verified.payload()).map_err(OpenError::Document)?;
         // The document was read from it: it is a text.
         let text = String::from_utf8(verified.into_payload()).unwrap_or_default();
         Ok(Self { image, text, signer })
