@@ -11,13 +11,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::de::DeserializeOwned;
 use vouchsafe_agent::tls::sha256;
-use vouchsafe_model::{AttestationId, Sha256Digest, Timestamp, TrustScore, Verdict};
+use vouchsafe_model::{Coverage, EndorsementGrade, AttestationId, Sha256Digest, Timestamp, TrustScore, Verdict};
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, EvidencePayload, evidence_binding};
 use vouchsafe_wire::v1::limits;
 use vouchsafe_wire::v1::logs::{BootId, ImaPart, ImaPosition, KnownLogs};
 use vouchsafe_wire::v1::problem::Problem;
 
+/// What its verdicts looked at.
+const COVERAGE: Coverage = Coverage::quote_only(EndorsementGrade::Vendor);
 /// The certificate to which evidence is bound.
 pub(crate) const CERTIFICATE: Sha256Digest = Sha256Digest::new([9; 32]);
 const NOW: Timestamp = Timestamp::from_unix_millis(1_770_000_000_000);
@@ -185,7 +187,7 @@ async fn attest(State(engine): State<Engine>, body: Body) -> Response {
     memory.open = None;
     memory.event_log = digest.or(memory.event_log);
     memory.evidence.push(Received { boot, event_log_digest: digest, event_log, ima });
-    let verdict = Verdict::new(AttestationId::new(NOW, &[0; 10]), NOW, NOW, None, Vec::new());
+    let verdict = Verdict::new(AttestationId::new(NOW, &[0; 10]), NOW, NOW, None, COVERAGE, Vec::new());
     let challenge = memory.challenge(60_000);
     axum::Json(Appraised { verdict, score: TrustScore::new(70.0), challenge, renew: false }).into_response()
 }
