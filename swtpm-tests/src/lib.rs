@@ -7,5 +7,6 @@
 pub mod agent;
 pub mod binaries;
 pub mod engine;
+pub mod guest;
 pub mod soft_tpm;
 pub mod world;

@@ -58,8 +58,7 @@ impl SoftTpm {
     /// # Errors
     /// When swtpm is not installed or does not start.
     pub fn start_model(model: Model) -> Result<Self> {
-        static SERIAL: AtomicU16 = AtomicU16::new(1);
-        let maker = manufactured(model, SERIAL.fetch_add(1, Ordering::Relaxed))?;
+        let maker = next_maker(model)?;
         let directory = tempfile::Builder::new().prefix("soft-tpm").tempdir()?;
         let state = directory.path().join("state");
         fs::create_dir(&state)?;
@@ -87,7 +86,7 @@ impl SoftTpm {
     /// The certificates (PEM files) of its maker: the root, and the intermediate that signed the endorsement key
     /// certificates.
     pub fn vendor_certificates(&self) -> Vec<PathBuf> {
-        ["swtpm-localca-rootca-cert.pem", "issuercert.pem"].map(|name| self.maker.join("ca").join(name)).into()
+        certificates_of(&self.maker)
     }
 
     /// Runs one of tpm2-tools on it and returns what it printed.
@@ -231,6 +230,17 @@ fn free_port_pair() -> Result<u16> {
         }
     }
     bail!("no two neighbouring ports are free")
+}
+
+/// The directory of a TPM of this model that nothing else in this process is: `state/` and `ca/`.
+pub(crate) fn next_maker(model: Model) -> Result<PathBuf> {
+    static SERIAL: AtomicU16 = AtomicU16::new(1);
+    manufactured(model, SERIAL.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The certificates of a manufactured TPM's maker.
+pub(crate) fn certificates_of(maker: &Path) -> Vec<PathBuf> {
+    ["swtpm-localca-rootca-cert.pem", "issuercert.pem"].map(|name| maker.join("ca").join(name)).into()
 }
 
 /// The directory of a manufactured model: `state/` and `ca/`. Made once, and kept for later runs.
