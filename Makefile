@@ -1,11 +1,11 @@
-# make demo · make test · make check · make bench; `make help` says what each does.
+# make demo · make test · make test-vm · make check · make bench; `make help` says what each does.
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test check bench fuzz fmt
+.PHONY: help deps demo test test-vm check bench fuzz fmt
 
 help: ## says what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 deps: ## installs the Debian packages that are missing
 	@scripts/install-deps test
@@ -17,6 +17,10 @@ demo: deps ## runs the main job: a device enrols, earns trust, is tampered with 
 test: deps ## runs all tests
 	@$(CARGO) build --locked --workspace --bins
 	@$(CARGO) test --locked --workspace
+
+test-vm: deps ## runs all tests on a machine that boots measured, under emulation: some ten seconds a boot
+	@$(CARGO) build --locked --workspace --bins
+	@VOUCHSAFE_GUEST_REQUIRED=1 $(CARGO) test --locked -p vouchsafe-swtpm-tests --test vm -- --include-ignored --test-threads 1
 
 check: deps ## runs what CI runs besides the tests: formatting, lints, docs, layers, a short fuzzing
 	@$(CARGO) fmt --all --check

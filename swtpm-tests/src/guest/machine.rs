@@ -262,7 +262,8 @@ impl Machine {
         self.folder.path().join(format!("console-{}", self.boots))
     }
 
-    fn console_end(&self) -> String {
+    /// The last lines of it.
+    pub fn console_end(&self) -> String {
         let console = self.console();
         let lines: Vec<&str> = console.lines().collect();
         lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
@@ -344,11 +345,20 @@ impl Machine {
     /// The guest does not answer in time.
     pub fn shut_down(&mut self) -> Result<()> {
         self.stop_agent()?;
-        self.state = Some(self.ask("tar -C /var/lib -cf - vouchsafe-agent")?);
+        self.save_state()?;
         let mut running = self.running.take().context("the guest does not run")?;
         // The guest is off before it could answer.
         let _ = running.control.run("poweroff -f");
         ensure!(running.qemu.ends_within(SHUTDOWN_LIMIT), "the guest does not power off:\n{}", self.console_end());
+        Ok(())
+    }
+
+    /// Keeps the agent's state as it is now for the next boot.
+    ///
+    /// # Errors
+    /// The guest does not answer in time.
+    pub fn save_state(&mut self) -> Result<()> {
+        self.state = Some(self.ask("tar -C /var/lib -cf - vouchsafe-agent")?);
         Ok(())
     }
 
@@ -360,7 +370,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Cuts the power: what the agent wrote since the last shutdown is lost.
+    /// Cuts the power: what the agent wrote since its state was kept is lost.
     pub fn cut_power(&mut self) {
         self.running = None;
     }

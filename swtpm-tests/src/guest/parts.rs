@@ -122,7 +122,7 @@ impl Loader {
             Self::SystemdBoot => ("systemd-boot-efi", "systemd-bootx64.efi"),
             Self::Stub => ("systemd-boot-efi", "linuxx64.efi.stub"),
         };
-        let folder = cached(package, package, &["*.efi.signed", "*.efi", "*.efi.stub"], file);
+        let folder = cached(package, package, &["./usr/lib/*.efi*"], file);
         Ok(folder.with_context(|| format!("getting {file}"))?.join(file))
     }
 }

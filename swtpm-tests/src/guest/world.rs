@@ -33,7 +33,8 @@ impl GuestWorld {
         machine.boot()?;
         let engine = Engine::start_new(&machine.vendor_certificates(), &[])?;
         machine.start_agent(Some(&engine.join_file("join", &[])?))?;
-        let device = eventually("the guest has vouched for itself", || first_verdict(&engine))?;
+        let device = eventually("the guest has vouched for itself", || first_verdict(&engine))
+            .with_context(|| format!("the console of the guest ends with\n{}", machine.console_end()))?;
         Ok(Self { engine, machine, software, device, chain })
     }
 
@@ -80,9 +81,10 @@ impl GuestWorld {
         self.machine.start_agent(None)?;
         eventually("evidence of the new boot is accepted", || {
             let now = self.attestation()?;
-            ensure!(now > last, "the last one is still {now}; the agent says\n{}", self.machine.console());
+            ensure!(now > last, "the last one is still {now}");
             Ok(())
         })
+        .with_context(|| format!("the console of the guest ends with\n{}", self.machine.console_end()))
     }
 
     fn attestation(&self) -> Result<String> {
@@ -101,6 +103,7 @@ impl GuestWorld {
             ensure!(verdict["status"] == status, "it is {}: {}", verdict["status"], verdict["findings"]);
             Ok(device)
         })
+        .with_context(|| format!("the console of the guest ends with\n{}", self.machine.console_end()))
     }
 
     /// The PCRs that the last verdict says differ, ascending.

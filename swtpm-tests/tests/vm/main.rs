@@ -6,5 +6,6 @@
 
 mod boots;
 mod firmware;
+mod replay;
 mod runtime;
 mod story;
