@@ -113,7 +113,7 @@ mod tests {
         assert!(text.starts_with("07070100000001000041ED"), "{text}");
         let names: Vec<usize> = ["usr\0", "usr/bin\0", "usr/bin/x\0", TRAILER].map(|n| text.find(n).unwrap()).into();
         assert!(names.is_sorted(), "{names:?}");
-        assert!(text.contains("hello\0\0\0070701"), "content is padded to four bytes: {text}");
+        assert!(text.contains("hello\x00\x00\x00070701"), "content is padded to four bytes: {text}");
     }
 
     #[test]

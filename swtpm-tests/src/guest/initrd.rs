@@ -33,7 +33,7 @@ pub(super) fn of(kernel: &Kernel) -> Result<Archive> {
         archive = archive.with_folder(folder);
     }
     let modules = kernel.modules()?;
-    let order = modules.iter().map(|(name, _)| format!("{name}\n")).collect::<String>();
+    let order: String = modules.iter().flat_map(|(name, _)| [name.as_str(), "\n"]).collect();
     archive = archive.with_file("modules/order", 0o644, order);
     for (name, content) in modules {
         archive = archive.with_file(&format!("modules/{name}.ko"), 0o644, content);

@@ -34,7 +34,7 @@ impl Kernel {
             return Ok(kept);
         }
         let version = versions(META_PACKAGE)?.into_iter().next();
-        Self::of_version(&version.with_context(|| format!("the archive has no {META_PACKAGE}"))?)
+        Self::of_version(&version.with_context(|| format!("apt-cache knows no {META_PACKAGE} (apt-get update)"))?)
     }
 
     /// A kernel of another version, or this one with another time stamp in its header where the archive has no other.

@@ -8,9 +8,10 @@ use tempfile::TempDir;
 
 use super::control::{Control, Output};
 use super::efi_image::authenticode_sha256;
-use super::install::{Chain, Installed, Medium, Software, install};
+use super::emulator::{CONTROL_SOCKET, TPM_SOCKET, VARIABLES, qemu_arguments, tpm_arguments};
+use super::install::{Chain, Installed, Software, install};
 use super::logs::{Logs, PRINT_PCRS};
-use super::parts::{FIRMWARE, TestKey};
+use super::parts::TestKey;
 use super::process::Process;
 use super::variables::{SetupVariable, VariableStore, sha256_list};
 use crate::soft_tpm::{self, Model};
@@ -82,7 +83,7 @@ impl Machine {
             SecureBoot::Off | SecureBoot::TestKeys => ("OVMF_VARS_4M.snakeoil.fd", Some(TestKey::find()?)),
             SecureBoot::Microsoft => ("OVMF_VARS_4M.ms.fd", None),
         };
-        let to = folder.path().join("variables");
+        let to = folder.path().join(VARIABLES);
         std::fs::copy(Path::new("/usr/share/OVMF").join(variables), &to).context("copying variables of ovmf")?;
         let (installed, state, running) = (None, None, None);
         let machine = Self { running, folder, maker, key, installed, state, boots: 0, boot_time: Duration::ZERO };
@@ -129,7 +130,7 @@ impl Machine {
     /// The guest runs, or the file is damaged.
     pub fn variables(&self) -> Result<VariableStore> {
         ensure!(self.running.is_none(), "the variables are the firmware's while the guest runs");
-        VariableStore::open(&self.folder.path().join("variables"))
+        VariableStore::open(&self.folder.path().join(VARIABLES))
     }
 
     /// The Authenticode digest of the image that the firmware starts.
@@ -180,15 +181,17 @@ impl Machine {
         let begun = Instant::now();
         let folder = self.folder.path();
         let log = folder.join("processes.log");
-        let socket = folder.join("tpm.socket");
+        let socket = folder.join(TPM_SOCKET);
         let _ = std::fs::remove_file(&socket);
         let mut tpm = Process::start("swtpm", &tpm_arguments(folder), &log)?;
-        let listener = Control::listen(&folder.join("control.socket"))?;
+        let listener = Control::listen(&folder.join(CONTROL_SOCKET))?;
         while !socket.exists() {
             ensure!(tpm.ended()?.is_none() && begun.elapsed() < BOOT_LIMIT, "swtpm does not start: {}", read(&log));
             std::thread::sleep(Duration::from_millis(20));
         }
-        let mut qemu = Process::start("qemu-system-x86_64", &self.qemu_arguments()?, &log)?;
+        let medium = &self.installed.as_ref().context("nothing is installed")?.medium;
+        let arguments = qemu_arguments(folder, &self.console_path(), medium);
+        let mut qemu = Process::start("qemu-system-x86_64", &arguments, &log)?;
         let mut control = None;
         loop {
             let ready = match &mut control {
@@ -216,36 +219,6 @@ impl Machine {
             }
             ensure!(begun.elapsed() < BOOT_LIMIT, "the guest is not up after {BOOT_LIMIT:?}");
         }
-    }
-
-    fn qemu_arguments(&self) -> Result<Vec<String>> {
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
-        let mut arguments: Vec<String> = [
-            "-machine q35,accel=tcg,smm=on -cpu qemu64,+rdrand -smp 1 -m 512 -display none -no-reboot -nodefaults",
-            // The firmware keeps its variables from the kernel: only code in system management mode may write them.
-            "-global ICH9-LPC.disable_s3=1 -global driver=cfi.pflash01,property=secure,value=on",
-            "-netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-serial-pci",
-            "-device virtserialport,chardev=control,name=control -device tpm-crb,tpmdev=tpm",
-            "-tpmdev emulator,id=tpm,chardev=tpm -serial chardev:console",
-        ]
-        .iter()
-        .flat_map(|line| line.split(' ').map(str::to_owned))
-        .collect();
-        let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
-        add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}"));
-        add("-drive", format!("if=pflash,format=raw,unit=1,file={}", path("variables")));
-        add("-chardev", format!("socket,id=tpm,path={}", path("tpm.socket")));
-        add("-chardev", format!("socket,id=control,path={}", path("control.socket")));
-        add("-chardev", format!("file,id=console,path={}", self.console_path().display()));
-        match &self.installed.as_ref().context("nothing is installed")?.medium {
-            Medium::Direct { kernel, initrd, command_line } => {
-                add("-kernel", kernel.display().to_string());
-                add("-initrd", initrd.display().to_string());
-                add("-append", command_line.clone());
-            }
-            Medium::Disk(disk) => add("-drive", format!("if=virtio,format=raw,file={}", disk.display())),
-        }
-        Ok(arguments)
     }
 
     /// How long the last boot took, from the start of QEMU to the first command.
@@ -383,12 +356,6 @@ impl Drop for Machine {
             eprintln!("--- console of the guest, boot {}\n{}", self.boots, self.console_end());
         }
     }
-}
-
-fn tpm_arguments(folder: &Path) -> Vec<String> {
-    let state = format!("dir={}", folder.join("tpm").display());
-    let control = format!("type=unixio,path={}", folder.join("tpm.socket").display());
-    ["socket", "--tpm2", "--terminate", "--tpmstate", &state, "--ctrl", &control].map(str::to_owned).into()
 }
 
 /// What the firmware, or shim, says when it refuses an image.

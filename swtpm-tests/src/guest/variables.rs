@@ -17,13 +17,13 @@ pub struct SetupVariable {
 }
 
 /// 8BE4DF61-93CA-11D2-AA0D-00E098032B8C, the variables that UEFI itself defines.
-const GLOBAL: [u8; 16] = guid(0x8be4_df61, 0x93ca, 0x11d2, *b"\xaa\x0d\x00\xe0\x98\x03\x2b\x8c");
+const GLOBAL: [u8; 16] = *b"\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c";
 /// D719B2CB-3D3A-4596-A3BC-DAD00E67656F, db and dbx.
-const IMAGE_SECURITY: [u8; 16] = guid(0xd719_b2cb, 0x3d3a, 0x4596, *b"\xa3\xbc\xda\xd0\x0e\x67\x65\x6f");
+const IMAGE_SECURITY: [u8; 16] = *b"\xcb\xb2\x19\xd7\x3a\x3d\x96\x45\xa3\xbc\xda\xd0\x0e\x67\x65\x6f";
 /// F0A30BC7-AF08-4556-99C4-001009C93A44, OVMF's own switch.
-const SECURE_BOOT_ENABLE: [u8; 16] = guid(0xf0a3_0bc7, 0xaf08, 0x4556, *b"\x99\xc4\x00\x10\x09\xc9\x3a\x44");
+const SECURE_BOOT_ENABLE: [u8; 16] = *b"\xc7\x0b\xa3\xf0\x08\xaf\x56\x45\x99\xc4\x00\x10\x09\xc9\x3a\x44";
 /// C1C41626-504C-4092-ACA9-41F936934328, signature lists of SHA-256 digests.
-const CERT_SHA256: [u8; 16] = guid(0xc1c4_1626, 0x504c, 0x4092, *b"\xac\xa9\x41\xf9\x36\x93\x43\x28");
+const CERT_SHA256: [u8; 16] = *b"\x26\x16\xc4\xc1\x4c\x50\x92\x40\xac\xa9\x41\xf9\x36\x93\x43\x28";
 /// Who put a digest into dbx. Any will do.
 const OWNER: [u8; 16] = *b"vouchsafe-tests.";
 
@@ -80,7 +80,7 @@ pub struct VariableStore {
 /// Of the length of its header, in a firmware volume.
 const VOLUME_HEADER_LENGTH: usize = 0x30;
 /// AAF32C78-947B-439A-A180-2E144EC37792, a store of authenticated variables.
-const AUTHENTICATED_STORE: [u8; 16] = guid(0xaaf3_2c78, 0x947b, 0x439a, *b"\xa1\x80\x2e\x14\x4e\xc3\x77\x92");
+const AUTHENTICATED_STORE: [u8; 16] = *b"\x78\x2c\xf3\xaa\x7b\x94\x9a\x43\xa1\x80\x2e\x14\x4e\xc3\x77\x92";
 const STORE_HEADER: usize = 28;
 const VARIABLE_HEADER: usize = 60;
 const VARIABLE_MARK: [u8; 2] = [0xaa, 0x55];
@@ -182,11 +182,6 @@ impl VariableStore {
 fn u32_at(bytes: &[u8], at: usize) -> Result<usize> {
     let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk).context("the variable store ends early")?;
     Ok(usize::try_from(u32::from_le_bytes(*bytes))?)
-}
-
-const fn guid(first: u32, second: u16, third: u16, [a, b, c, d, e, f, g, h]: [u8; 8]) -> [u8; 16] {
-    let ([i, j, k, l], [m, n], [o, p]) = (first.to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
-    [i, j, k, l, m, n, o, p, a, b, c, d, e, f, g, h]
 }
 
 #[cfg(test)]

@@ -21,17 +21,22 @@ pub struct GuestWorld {
     chain: Chain,
 }
 
+/// A setting of the engine by which devices quote what a boot measured, without PCR 10. That one tells what ran since, in the
+/// order in which it ran, and no value of it outlives a boot.
+pub const BOOT_PCRS: (&str, &str) = ("TRUST__ATTEST__PCRS", "[0,1,2,3,4,5,6,7,8,9,11,12,13,14,15]");
+
 impl GuestWorld {
-    /// A machine that booted this way, enrolled and vouched for itself once, with no golden image yet.
+    /// A machine that booted this way, enrolled and vouched for itself once, with no golden image yet. The settings are the
+    /// engine's, as [`Engine::init`] takes them.
     ///
     /// # Errors
     /// It does not come to that in time.
-    pub fn enrolled(parts: &Parts, secure_boot: SecureBoot, chain: Chain) -> Result<Self> {
+    pub fn enrolled(parts: &Parts, secure_boot: SecureBoot, chain: Chain, settings: &[(&str, &str)]) -> Result<Self> {
         let software = Software::new(&parts.kernel)?;
         let mut machine = Machine::new(secure_boot)?;
         machine.install(&software, chain)?;
         machine.boot()?;
-        let engine = Engine::start_new(&machine.vendor_certificates(), &[])?;
+        let engine = Engine::start_new(&machine.vendor_certificates(), settings)?;
         machine.start_agent(Some(&engine.join_file("join", &[])?))?;
         let device = eventually("the guest has vouched for itself", || first_verdict(&engine))
             .with_context(|| format!("the console of the guest ends with\n{}", machine.console_end()))?;
@@ -42,8 +47,8 @@ impl GuestWorld {
     ///
     /// # Errors
     /// It does not come to that in time.
-    pub fn golden(parts: &Parts, secure_boot: SecureBoot, chain: Chain) -> Result<Self> {
-        let world = Self::enrolled(parts, secure_boot, chain)?;
+    pub fn golden(parts: &Parts, secure_boot: SecureBoot, chain: Chain, settings: &[(&str, &str)]) -> Result<Self> {
+        let world = Self::enrolled(parts, secure_boot, chain, settings)?;
         world.capture("1")?;
         world.until_status("affirming")?;
         Ok(world)

@@ -9,7 +9,7 @@ const ROGUE: &str = "/usr/local/bin/rogue";
 #[ignore = "boots a guest: make test-vm"]
 fn a_new_executable_is_measured_and_denied_until_it_is_golden() -> Result<()> {
     let Some(parts) = Parts::or_skip()? else { return Ok(()) };
-    let mut world = GuestWorld::golden(&parts, SecureBoot::NoKeys, Chain::Direct)?;
+    let mut world = GuestWorld::golden(&parts, SecureBoot::NoKeys, Chain::Direct, &[])?;
     let before = world.machine.logs()?;
     ensure!(contains(&before.ima, "/bin/vouchsafe-agent"), "the agent is not in the IMA list");
 

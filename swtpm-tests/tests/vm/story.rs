@@ -6,7 +6,7 @@ use vouchsafe_swtpm_tests::guest::{Chain, GuestWorld, Parts, SecureBoot};
 #[test]
 fn a_guest_enrols_attests_and_is_allowed() -> Result<()> {
     let Some(parts) = Parts::or_skip()? else { return Ok(()) };
-    let world = GuestWorld::golden(&parts, SecureBoot::NoKeys, Chain::Direct)?;
+    let world = GuestWorld::golden(&parts, SecureBoot::NoKeys, Chain::Direct, &[])?;
     let device = world.engine.device(&world.device)?;
     ensure!(device["endorsement"] == "vendor", "{}", device["endorsement"]);
     let kernel = device["facts"]["kernel"].as_str().unwrap_or_default();
