@@ -33,13 +33,14 @@ const REQUIRED: &str = "VOUCHSAFE_GUEST_REQUIRED";
 pub(super) const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
 
 /// Programs and files, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("swtpm", "swtpm"),
     ("swtpm_setup", "swtpm-tools"),
     ("setpriv", "util-linux"),
     ("mformat", "mtools"),
     ("sbsign", "sbsigntool"),
+    ("openssl", "openssl"),
     ("objcopy", "binutils"),
 ];
 const FILES: [(&str, &str); 2] = [(FIRMWARE, "ovmf"), (BUSYBOX, "busybox-static")];
