@@ -1,22 +1,14 @@
 //! Boots that are not the one that was declared golden.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use vouchsafe_swtpm_tests::guest::{BOOT_PCRS, Chain, GuestWorld, Parts, SecureBoot, Software};
 
-/// Boots other software: exactly these PCRs must differ, and a decision must be a denial that names them.
+use crate::denial;
+
+/// Boots other software: it must be denied for exactly these PCRs.
 fn is_denied_for(world: &mut GuestWorld, software: &Software, pcrs: &[u64]) -> Result<()> {
     world.boot_other(software)?;
-    world.until_status("contraindicated")?;
-    let mismatched = world.mismatched_pcrs()?;
-    ensure!(mismatched == pcrs, "the PCRs that differ are {mismatched:?}, not {pcrs:?}");
-    let (outcome, answer) = world.engine.decide(&world.device)?;
-    ensure!(outcome == "deny", "it is allowed: {answer}");
-    let reasons = answer["reasons"].as_array().context("a denial has reasons")?;
-    let reason = reasons.iter().find(|reason| reason["code"] == "device.pcr_mismatch");
-    let message = reason.and_then(|reason| reason["message"].as_str()).unwrap_or_default();
-    let words: Vec<&str> = message.split(|letter: char| !letter.is_ascii_digit()).collect();
-    ensure!(pcrs.iter().all(|pcr| words.contains(&&*pcr.to_string())), "the denial does not say why: {answer}");
-    Ok(())
+    denial::names(world, pcrs)
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "JSON answers are indexed by what they must have")]
 
 mod boots;
+mod denial;
 mod firmware;
 mod replay;
 mod runtime;
