@@ -216,6 +216,12 @@ impl Key {
         config
     }
 
+    /// The signature by which the key binds its own name: one of this key, but not over data.
+    pub(crate) fn self_signature(&self) -> Vec<u8> {
+        let signature = self.0.details.users[0].signatures[0].clone();
+        pgp::composed::DetachedSignature::new(signature).to_bytes().unwrap()
+    }
+
     /// A detached signature, binary.
     pub(crate) fn sign(&self, bytes: &[u8], signing: Signing) -> Vec<u8> {
         let signature = self.config(signing).sign(&self.0.primary_key, &Password::empty(), bytes).unwrap();
