@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("vouchsafe-model", &[]),
     ("vouchsafe-wire", &["vouchsafe-model"]),
     ("vouchsafe-attest", &["vouchsafe-model"]),
+    ("vouchsafe-packages", &["vouchsafe-model"]),
     ("vouchsafe-pki", &["vouchsafe-model"]),
     ("vouchsafe-store", &["vouchsafe-model"]),
     ("vouchsafe-policies", &["vouchsafe-model"]),
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vouchsafe-model",
             "vouchsafe-wire",
             "vouchsafe-attest",
+            "vouchsafe-packages",
             "vouchsafe-pki",
             "vouchsafe-store",
             "vouchsafe-http",
@@ -48,6 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("tss-esapi", &["vouchsafe-agent", "vouchsafe-swtpm-tests"]),
     ("sqlx", &["vouchsafe-store"]),
+    ("pgp", &["vouchsafe-packages"]),
     ("regorus", &["vouchsafe-policy-engine", "vouchsafe-policies"]),
 ];
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use vouchsafe_model::ImageId;
 use vouchsafe_model::pcr::PcrSet;
 
+use super::build::BuildArgs;
 use super::value::DevicePrefix;
 use super::{FormatArgs, LimitArgs, ProfileArgs, value};
 
@@ -43,6 +44,7 @@ pub(crate) enum OnlineCommand {
 /// What is done with files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OfflineCommand {
+    Build(Box<BuildArgs>),
     Check(CheckArgs),
     Merge(MergeArgs),
     Keygen(KeygenArgs),

@@ -1,6 +1,7 @@
 //! The command line, as types. Parsing checks all that can be checked without a file or a server.
 
 pub(crate) mod appraise;
+pub(crate) mod build;
 pub(crate) mod credential;
 pub(crate) mod decision;
 pub(crate) mod device;

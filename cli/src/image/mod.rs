@@ -3,6 +3,8 @@
 //! What cannot be read as what it should be is unusable input and fails. What can be read and is not to be relied on is
 //! refused, which is an answer.
 
+mod build;
+mod progress;
 mod signature;
 
 use std::fs;
@@ -63,6 +65,7 @@ pub(crate) fn run(command: FileImageCommand) -> anyhow::Result<ExitCode> {
     match command {
         FileImageCommand::Diff(args) => compare(&args),
         FileImageCommand::Offline(command) => match command {
+            OfflineCommand::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
             OfflineCommand::Check(args) => check(&args),
             OfflineCommand::Merge(args) => merge_files(&args),
             OfflineCommand::Keygen(args) => signature::keygen(&args),

@@ -2,6 +2,7 @@
 //!
 //! What a server or a host says is cleaned of control characters first, so that nothing in it can drive the terminal.
 
+pub(crate) mod build;
 pub(crate) mod chart;
 pub(crate) mod credential;
 pub(crate) mod decision;
