@@ -10,6 +10,7 @@
 
 mod api;
 mod appraise_ima;
+mod build;
 mod engine;
 mod eventlog;
 mod help;

@@ -14,6 +14,10 @@ enum Value {
     Bytes(Vec<u8>),
 }
 
+fn word(number: usize) -> u32 {
+    u32::try_from(number).unwrap()
+}
+
 fn header(values: &[(u32, Value)]) -> Vec<u8> {
     let (mut index, mut store) = (Vec::new(), Vec::new());
     for (tag, value) in values {
@@ -30,14 +34,14 @@ fn header(values: &[(u32, Value)]) -> Vec<u8> {
         while !store.len().is_multiple_of(4) {
             store.push(0);
         }
-        for word in [*tag, kind, store.len() as u32, count as u32] {
+        for word in [*tag, kind, word(store.len()), word(count)] {
             index.extend(word.to_be_bytes());
         }
         store.extend(bytes);
     }
     let mut bytes = vec![0x8E, 0xAD, 0xE8, 0x01, 0, 0, 0, 0];
-    bytes.extend((values.len() as u32).to_be_bytes());
-    bytes.extend((store.len() as u32).to_be_bytes());
+    bytes.extend(word(values.len()).to_be_bytes());
+    bytes.extend(word(store.len()).to_be_bytes());
     [bytes, index, store].concat()
 }
 
@@ -59,9 +63,10 @@ const FILES: [File; 5] = [
 ];
 
 fn newc(path: &str, mode: u32, inode: u32, links: u32, content: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("070701{inode:08x}{mode:08x}{:08x}{:08x}{links:08x}{:08x}{:08x}", 0, 0, 0, content.len());
-    bytes += &format!("{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{path}\0", 0, 0, 0, 0, path.len() + 1, 0);
-    let mut bytes = bytes.into_bytes();
+    let numbers = [inode, mode, 0, 0, links, 0, word(content.len()), 0, 0, 0, 0, word(path.len() + 1), 0];
+    let mut bytes = b"070701".to_vec();
+    numbers.iter().for_each(|number| bytes.extend(format!("{number:08x}").bytes()));
+    bytes.extend([path.as_bytes(), b"\0"].concat());
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes.extend(content);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
@@ -69,7 +74,7 @@ fn newc(path: &str, mode: u32, inode: u32, links: u32, content: &[u8]) -> Vec<u8
 }
 
 fn links(file: &File) -> u32 {
-    FILES.iter().filter(|other| other.inode == file.inode).count() as u32
+    word(FILES.iter().filter(|other| other.inode == file.inode).count())
 }
 
 /// rpm writes the content of a file with several names behind the last of them.
@@ -129,7 +134,7 @@ impl Recipe {
             (1002, Value::Text("1.fc40")),
             (1003, Value::Words(vec![3])),
             (1022, Value::Text("x86_64")),
-            (1028, Value::Words(FILES.iter().map(|file| file.content.len() as u32).collect())),
+            (1028, Value::Words(FILES.iter().map(|file| word(file.content.len())).collect())),
             (1030, Value::Shorts(FILES.iter().map(|file| file.mode).collect())),
             (1035, Value::Texts(self.file_digests)),
             (1037, Value::Words(vec![0; FILES.len()])),
