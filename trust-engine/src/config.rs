@@ -18,6 +18,8 @@ pub struct TrustEngineConfig {
     pub attest: AttestConfig,
     /// How long certificates live.
     pub certificates: CertificateConfig,
+    /// Attestation results for relying parties.
+    pub result: ResultConfig,
 }
 
 /// How devices enrol.
@@ -140,6 +142,20 @@ impl Default for CertificateConfig {
     }
 }
 
+/// Attestation results for relying parties.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResultConfig {
+    /// How long after the quote a result is good, in seconds: by default the age of evidence that the default policy takes.
+    pub max_age_secs: u64,
+}
+
+impl Default for ResultConfig {
+    fn default() -> Self {
+        Self { max_age_secs: 900 }
+    }
+}
+
 /// A setting that the engine cannot run with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
@@ -155,6 +171,9 @@ impl TrustEngineConfig {
     pub const MAX_DEVICE_TTL_SECS: u64 = 30 * 86_400;
     /// The longest time between two attestations, in seconds: one day.
     pub const MAX_INTERVAL_SECS: u64 = 86_400;
+
+    /// The longest life of an attestation result, in seconds: one day.
+    pub const MAX_RESULT_AGE_SECS: u64 = 86_400;
 
     /// Checks what types cannot.
     ///
@@ -180,6 +199,11 @@ impl TrustEngineConfig {
                 (60..=Self::MAX_DEVICE_TTL_SECS).contains(&self.certificates.device_ttl_secs),
                 "certificates.device_ttl_secs",
                 "must be 60 to 2592000",
+            ),
+            (
+                (60..=Self::MAX_RESULT_AGE_SECS).contains(&self.result.max_age_secs),
+                "result.max_age_secs",
+                "must be 60 to 86400",
             ),
         ];
         match rules.into_iter().find(|(valid, _, _)| !valid) {
@@ -214,5 +238,9 @@ mod tests {
         let mut config = TrustEngineConfig::default();
         config.certificates.device_ttl_secs = TrustEngineConfig::MAX_DEVICE_TTL_SECS + 1;
         assert!(config.check().is_err());
+        for (max_age_secs, valid) in [(59, false), (60, true), (86_400, true), (86_401, false)] {
+            let config = TrustEngineConfig { result: ResultConfig { max_age_secs }, ..TrustEngineConfig::default() };
+            assert_eq!(config.check().is_ok(), valid, "{max_age_secs}");
+        }
     }
 }

@@ -16,9 +16,11 @@ pub mod nonce;
 pub mod operate;
 pub mod renew;
 mod revocations;
+pub mod result;
 pub mod score;
 pub mod secrets;
 
 pub use config::TrustEngineConfig;
 pub use engine::{Parts, PublicUrls, RecordSink, StartError, TrustEngine};
+pub use result::ResultKeys;
 pub use secrets::EngineSecret;

@@ -10,11 +10,17 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
+use crate::der;
 use crate::files::{self, ReadFileError};
 use crate::pem::{self, PemError};
 
 /// The longest private key file that is read, in bytes.
 const MAX_KEY_FILE_LEN: usize = 16 * 1024;
+
+/// The length of a number of P-256, in bytes.
+pub const P256_LEN: usize = 32;
+/// The length of an ES256 signature, in bytes.
+pub const ES256_LEN: usize = 2 * P256_LEN;
 
 /// The kinds of key that the authority and its servers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +143,25 @@ impl LocalKey {
         self.pair.public_key().as_der().map(|der| der.as_ref().to_vec()).map_err(|_| SigningFailed)
     }
 
+    /// Signs a message by ES256 (RFC 7518, 3.4): ECDSA on P-256 with SHA-256, and `r` and `s` at their full width.
+    ///
+    /// # Errors
+    /// When it is no P-256 key, or does not sign.
+    pub fn sign_es256(&self, message: &[u8]) -> Result<[u8; ES256_LEN], SigningFailed> {
+        if self.algorithm != KeyAlgorithm::P256 {
+            return Err(SigningFailed);
+        }
+        es256_from_der(&self.sign(message)?).ok_or(SigningFailed)
+    }
+
+    /// The coordinates of its public half, if it is a P-256 key.
+    pub fn p256_coordinates(&self) -> Option<([u8; P256_LEN], [u8; P256_LEN])> {
+        // An uncompressed point (SEC 1, 2.3.3): 4, x, y.
+        let [4, coordinates @ ..] = self.public_point() else { return None };
+        let (x, y) = coordinates.split_at_checked(P256_LEN)?;
+        Some((x.try_into().ok()?, y.try_into().ok()?))
+    }
+
     /// A certification request for it, in DER. It names nobody: the authority does that.
     ///
     /// # Errors
@@ -185,6 +210,23 @@ impl KeyAlgorithm {
     }
 }
 
+/// An `ECDSA-Sig-Value` (RFC 3279, 2.2.3) as JOSE writes it: each number big-endian, with leading zeros.
+fn es256_from_der(signature: &[u8]) -> Option<[u8; ES256_LEN]> {
+    let mut outer = der::Reader::new(signature);
+    let mut numbers = outer.expect(der::SEQUENCE, "signature").ok()?.reader();
+    outer.finish("the end of the signature").ok()?;
+    let mut fixed = [0; ES256_LEN];
+    for place in fixed.chunks_exact_mut(P256_LEN) {
+        let number = numbers.expect(der::INTEGER, "signature").ok()?.content;
+        // DER puts a zero before a number whose first bit is set, and omits all others.
+        let number = number.strip_prefix(&[0]).unwrap_or(number);
+        let start = P256_LEN.checked_sub(number.len())?;
+        place.get_mut(start..)?.copy_from_slice(number);
+    }
+    numbers.finish("the end of the signature").ok()?;
+    Some(fixed)
+}
+
 /// An [`IssuerKey`] as the certificate writer wants it.
 pub(crate) struct Signer<K>(pub(crate) K);
 
@@ -223,6 +265,40 @@ mod tests {
         let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         assert!(matches!(LocalKey::from_pkcs8_pem(ed25519.serialize_pem().as_bytes()), Err(ReadKeyError::Unusable)));
         assert!(matches!(LocalKey::from_pkcs8_pem(b"no key"), Err(ReadKeyError::Pem(_))));
+    }
+
+    #[test]
+    fn an_es256_signature_is_64_bytes_that_verify() {
+        use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+        let key = LocalKey::generate().unwrap();
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_point());
+        // Of so many, some have an r or s with leading zeros or a first bit that is set.
+        for message in 0..600_u32 {
+            let message = message.to_be_bytes();
+            public.verify(&message, &key.sign_es256(&message).unwrap()).unwrap();
+        }
+        let p384 = LocalKey::generate_for(KeyAlgorithm::P384).unwrap();
+        assert!(p384.sign_es256(b"x").is_err() && p384.p256_coordinates().is_none());
+    }
+
+    #[test]
+    fn short_numbers_of_a_signature_are_padded_and_long_ones_refused() {
+        let short = es256_from_der(&[0x30, 7, 2, 1, 7, 2, 2, 0, 0x80]).unwrap();
+        assert_eq!((short[31], short[63], short.iter().filter(|byte| **byte != 0).count()), (7, 0x80, 2));
+        let long = [&[0x30, 38, 2, 33, 1][..], &[9; 32], &[2, 1, 7]].concat();
+        assert_eq!(es256_from_der(&long), None);
+        for malformed in
+            [&[][..], &[0x30, 3, 2, 1, 7], &[0x30, 6, 2, 1, 7, 2, 1, 7, 0], &[0x30, 9, 2, 1, 7, 2, 1, 7, 2, 1, 7]]
+        {
+            assert_eq!(es256_from_der(malformed), None, "{malformed:?}");
+        }
+    }
+
+    #[test]
+    fn the_coordinates_are_those_of_the_point() {
+        let key = LocalKey::generate().unwrap();
+        let (x, y) = key.p256_coordinates().unwrap();
+        assert_eq!([&[4][..], &x, &y].concat(), key.public_point());
     }
 
     #[test]

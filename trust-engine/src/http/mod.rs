@@ -6,6 +6,7 @@ mod devices;
 mod enrol;
 mod images;
 mod problem;
+mod results;
 mod tokens;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use axum::routing::{get, post, put};
 use utoipa::OpenApi;
 
 use crate::engine::TrustEngine;
+
+pub use results::{result_key_routes, result_routes};
 
 /// What handlers share.
 pub type Shared = Arc<TrustEngine>;
@@ -97,6 +100,8 @@ pub fn image_routes(engine: Shared) -> Router {
         devices::measurements,
         dbx::list,
         dbx::import,
+        results::result,
+        results::keys,
     ),
     components(schemas(vouchsafe_wire::v1::problem::Problem, vouchsafe_wire::v1::attest::EvidencePayload))
 )]

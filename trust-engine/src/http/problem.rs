@@ -18,6 +18,7 @@ use crate::measured::{AheadRejected, LogRejected};
 use crate::nonce::NonceRejected;
 use crate::operate::OperateRejected;
 use crate::renew::RenewRejected;
+use crate::result::ResultRejected;
 
 /// An outcome that can be told to a peer.
 pub(super) trait IntoProblem: Error + Sized + Send + Sync + 'static {
@@ -178,6 +179,27 @@ impl IntoProblem for RenewRejected {
 
     fn engine_error(&self) -> Option<&EngineError> {
         if let Self::Device(rejected) = self { rejected.engine_error() } else { None }
+    }
+}
+
+impl IntoProblem for ResultRejected {
+    fn told(&self) -> Option<(u16, &'static str, &'static str)> {
+        match self {
+            Self::Device(rejected) => rejected.told(),
+            Self::Own(rejected) => rejected.told(),
+            Self::NotVouched { .. } => Some((409, "result.not_vouched", "The device has not vouched for itself yet")),
+            Self::TooOld { .. } => Some((409, "result.too_old", "The last evidence is too old")),
+            Self::Sign(_) | Self::Engine(_) => None,
+        }
+    }
+
+    fn engine_error(&self) -> Option<&EngineError> {
+        match self {
+            Self::Device(rejected) => rejected.engine_error(),
+            Self::Own(rejected) => rejected.engine_error(),
+            Self::Engine(error) => Some(error),
+            _ => None,
+        }
     }
 }
 

@@ -294,7 +294,7 @@ impl SigningKey for Signer<'_> {
 }
 
 /// A DER INTEGER that is not negative.
-fn integer(magnitude: &[u8]) -> Vec<u8> {
+pub(crate) fn integer(magnitude: &[u8]) -> Vec<u8> {
     let first = magnitude.iter().position(|byte| *byte != 0).unwrap_or(magnitude.len() - 1);
     let mut content = magnitude[first..].to_vec();
     if content[0] & 0x80 != 0 {
