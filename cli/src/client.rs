@@ -107,6 +107,15 @@ impl Client {
         self.call::<(), T>(Method::GET, endpoint, None).await
     }
 
+    /// Reads what is there as a text, which is no JSON.
+    pub(crate) async fn read_text(&self, endpoint: &Endpoint) -> anyhow::Result<String> {
+        let (url, answered) = self.send::<()>(Method::GET, endpoint, None).await;
+        hinted(answered.and_then(|(status, bytes)| {
+            let text = accepted(&url, status, bytes)?;
+            String::from_utf8(text).map_err(|_| CallFailed::NoText { url: url.to_string() })
+        }))
+    }
+
     /// Sends a request with a body.
     pub(crate) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
@@ -162,6 +171,17 @@ impl Client {
         endpoint: &Endpoint,
         body: Option<&B>,
     ) -> anyhow::Result<T> {
+        let (url, answered) = self.send(method, endpoint, body).await;
+        hinted(answered.and_then(|(status, bytes)| interpret(&url, status, bytes)))
+    }
+
+    /// Sends a request; where it went, and the status and body that came back.
+    async fn send<B: Serialize + Sync>(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        body: Option<&B>,
+    ) -> (Url, Result<(u16, Vec<u8>), CallFailed>) {
         let url = endpoint.url(&self.base);
         let mut request = self.http.request(method, url.clone());
         if let Some(body) = body {
@@ -171,13 +191,16 @@ impl Client {
             Ok(response) => read_answer(response).await,
             Err(error) => Err(CallFailed::unreachable(&self.base, error)),
         };
-        let answered = answered.and_then(|(status, bytes)| interpret(&url, status, &bytes));
-        answered.map_err(|failed| {
-            let hint = failed.hint();
-            let error = anyhow::Error::new(failed);
-            if let Some(hint) = hint { with_hint(error, hint) } else { error }
-        })
+        (url, answered)
     }
+}
+
+fn hinted<T>(answered: Result<T, CallFailed>) -> anyhow::Result<T> {
+    answered.map_err(|failed| {
+        let hint = failed.hint();
+        let error = anyhow::Error::new(failed);
+        if let Some(hint) = hint { with_hint(error, hint) } else { error }
+    })
 }
 
 async fn read_answer(mut response: Response) -> Result<(u16, Vec<u8>), CallFailed> {
@@ -194,11 +217,17 @@ async fn read_answer(mut response: Response) -> Result<(u16, Vec<u8>), CallFaile
 }
 
 /// Makes an answer of what came back.
-fn interpret<T: DeserializeOwned>(url: &Url, status: u16, bytes: &[u8]) -> Result<T, CallFailed> {
+fn interpret<T: DeserializeOwned>(url: &Url, status: u16, bytes: Vec<u8>) -> Result<T, CallFailed> {
+    let bytes = accepted(url, status, bytes)?;
+    serde_json::from_slice(&bytes).map_err(|source| CallFailed::Unreadable { url: url.to_string(), source })
+}
+
+/// The body of an answer that is no refusal.
+fn accepted(url: &Url, status: u16, bytes: Vec<u8>) -> Result<Vec<u8>, CallFailed> {
     if (200..300).contains(&status) {
-        return serde_json::from_slice(bytes).map_err(|source| CallFailed::Unreadable { url: url.to_string(), source });
+        return Ok(bytes);
     }
-    match serde_json::from_slice::<Problem>(bytes) {
+    match serde_json::from_slice::<Problem>(&bytes) {
         Ok(problem) => Err(CallFailed::Refused(Box::new(problem))),
         Err(_) => Err(CallFailed::Unexpected { url: url.to_string(), status }),
     }
@@ -280,11 +309,11 @@ mod tests {
     fn a_problem_is_told_as_the_server_put_it() {
         let url = Url::parse("https://e/v1/devices/uws2").unwrap();
         let problem = Problem::new(404, "device.not_found", "There is no such device").with_detail("uws2");
-        let failed = interpret::<()>(&url, 404, &serde_json::to_vec(&problem).unwrap()).unwrap_err();
+        let failed = interpret::<()>(&url, 404, serde_json::to_vec(&problem).unwrap()).unwrap_err();
         assert_eq!(failed.to_string(), "There is no such device: uws2 (device.not_found)");
-        let failed = interpret::<()>(&url, 502, b"<html>").unwrap_err();
+        let failed = interpret::<()>(&url, 502, b"<html>".to_vec()).unwrap_err();
         assert_eq!(failed.to_string(), "https://e/v1/devices/uws2 answered with status 502 and without an explanation");
-        let failed = interpret::<u8>(&url, 200, b"{}").unwrap_err();
+        let failed = interpret::<u8>(&url, 200, b"{}".to_vec()).unwrap_err();
         assert!(matches!(failed, CallFailed::Unreadable { .. }));
     }
 }

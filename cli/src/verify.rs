@@ -1,7 +1,9 @@
-//! `vouchsafe verify quote`: evidence from files, checked without a server.
+//! `vouchsafe verify`: evidence and attestation results from files, checked without a server.
 //!
 //! What cannot be read as what it should be (a missing file, a key that is none) is unusable input and fails. What can be
-//! read and is not what a TPM signed is not authentic, which is an answer.
+//! read and is not what a TPM or an engine signed is not authentic, which is an answer.
+
+mod result;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,7 +20,7 @@ use crate::failure::Hint as _;
 use crate::output;
 use crate::output::quote::{Checked, KeyAttributes, QuoteReport, Reason};
 
-/// The exit code of a quote that is not authentic.
+/// The exit code of what is not authentic.
 const NOT_AUTHENTIC: u8 = 2;
 /// The longest key, message or signature that is read, in bytes: four times what any TPM makes.
 const MAX_LEN: usize = 16 * 1024;
@@ -28,10 +30,15 @@ const MAX_LEN: usize = 16 * 1024;
 /// # Errors
 /// When an input is unusable.
 pub(crate) fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
-    let VerifyCommand::Quote(args) = args.command;
-    let report = Inputs::read(&args)?.check()?;
-    output::show(args.format.format, &report, || output::quote::view(&report))?;
-    Ok(if report.authentic { ExitCode::SUCCESS } else { ExitCode::from(NOT_AUTHENTIC) })
+    let authentic = match args.command {
+        VerifyCommand::Quote(args) => {
+            let report = Inputs::read(&args)?.check()?;
+            output::show(args.format.format, &report, || output::quote::view(&report))?;
+            report.authentic
+        }
+        VerifyCommand::Result(args) => result::verify(&args)?,
+    };
+    Ok(if authentic { ExitCode::SUCCESS } else { ExitCode::from(NOT_AUTHENTIC) })
 }
 
 /// The bytes to be checked.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use vouchsafe_model::{DeviceState, ImageId, TrustScore};
+use vouchsafe_trust_engine::result::ResultNonce;
 
 use super::value::{DevicePrefix, Instant};
 use super::{FormatArgs, LimitArgs, ProfileArgs, value};
@@ -22,6 +23,7 @@ pub(crate) enum DeviceCommand {
     List(ListArgs),
     Show(ShowArgs),
     Trust(TrustArgs),
+    Result(ResultArgs),
     Assign(AssignArgs),
     Revoke(RevokeArgs),
     Restore(RestoreArgs),
@@ -115,6 +117,39 @@ pub(crate) struct TrustArgs {
     pub(crate) span: Duration,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+/// Fetches a device's attestation result: its last verdict as a token that the engine signed, for others to rely on.
+///
+/// The token is verified by the engine's published keys before it is shown. It is good until the age of evidence ends
+/// (`trust.result.max_age_secs`); a device whose evidence is older has none.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe device result uws2
+  vouchsafe device result uws2 --format jwt > result.jwt
+  vouchsafe device result uws2 --nonce $(openssl rand -hex 16) --format json")]
+pub(crate) struct ResultArgs {
+    #[command(flatten)]
+    pub(crate) device: Named,
+    /// 8 to 64 bytes in hexadecimal that come back in the token, so that it is known to be a fresh one.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) nonce: Option<ResultNonce>,
+    /// `text` for people, `json` for programs, `jwt` for the token itself.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) format: ResultFormat,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResultFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// The claims, for programs.
+    Json,
+    /// The token.
+    Jwt,
 }
 
 /// Says which golden image a device is compared with.

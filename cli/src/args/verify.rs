@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use vouchsafe_trust_engine::result::ResultNonce;
 
 use super::FormatArgs;
 use super::value::HexBytes;
 
-/// Checks evidence offline, without any server.
+/// Checks evidence and attestation results offline, without any server.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(subcommand)]
@@ -17,6 +18,7 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum VerifyCommand {
     Quote(QuoteArgs),
+    Result(ResultArgs),
 }
 
 /// Checks a TPM quote: signature, form, nonce, PCR values. Exits 0 if it is authentic, 2 if not, 1 if the files are unusable.
@@ -51,6 +53,34 @@ pub(crate) struct QuoteArgs {
     /// The PCR values that the quote must be about.
     #[arg(long, value_name = "FILE")]
     pub(crate) pcrs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Checks an attestation result: signature, times, nonce. Exits 0 if it is authentic, 2 if not, 1 if the files are unusable.
+///
+/// Authentic means that one of these keys signed it and that it is still good. What it says is then for the caller to read:
+/// a result that is contraindicated is as authentic as one that affirms. Without --nonce it may have been fetched earlier.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe device result uws2 --nonce 00112233445566778899 --format jwt > result.jwt
+  curl -s http://127.0.0.1:8444/v1/result-keys > keys.json
+  vouchsafe verify result result.jwt --keys keys.json --nonce 00112233445566778899
+
+Files:
+  TOKEN  a JWT in compact form (application/eat+jwt), signed by ES256
+  KEYS   a JSON Web Key Set, as the engine publishes it at /v1/result-keys")]
+pub(crate) struct ResultArgs {
+    /// The attestation result.
+    #[arg(value_name = "TOKEN")]
+    pub(crate) token: PathBuf,
+    /// The keys that are trusted to sign it.
+    #[arg(long, value_name = "KEYS")]
+    pub(crate) keys: PathBuf,
+    /// The nonce that it must have, in hexadecimal.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) nonce: Option<ResultNonce>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

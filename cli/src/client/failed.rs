@@ -45,6 +45,12 @@ pub(crate) enum CallFailed {
         /// Why.
         source: serde_json::Error,
     },
+    /// The answer is no text.
+    #[error("the answer of {url} is no text")]
+    NoText {
+        /// What was asked.
+        url: String,
+    },
 }
 
 impl CallFailed {
@@ -62,7 +68,7 @@ impl CallFailed {
                 Some("is the profile's url that of `vouchsafe serve`, or of something in front of it?".into())
             }
             Self::TooLong { .. } => Some("ask for less: --limit".into()),
-            Self::Unreadable { .. } => {
+            Self::Unreadable { .. } | Self::NoText { .. } => {
                 Some("are server and operator's tool of the same version? see vouchsafe --version".into())
             }
         }

@@ -61,6 +61,8 @@ fn make(args: &InitArgs, layout: &Layout, now: Timestamp) -> anyhow::Result<()> 
     make_operator(args, layout, &authority, &mut unfinished, now)?;
     let secret = Zeroizing::new(host::entropy::<SECRET_LEN>()?);
     unfinished.file(layout.engine_secret(), secret.as_slice())?;
+    let result_key = LocalKey::generate().context("cannot make a key")?;
+    unfinished.file(layout.result_key(), result_key.to_pkcs8_pem().as_bytes())?;
     unfinished.file(layout.trust_bundle(), authority.trust_bundle_pem().as_bytes())?;
     unfinished.making(layout.ek_roots(), |dir| {
         files::create_private_folder(dir)?;
@@ -142,6 +144,7 @@ impl Names {
             layout.server_key(),
             layout.server_certificate(),
             layout.engine_secret(),
+            layout.result_key(),
             layout.trust_bundle(),
             layout.ek_roots(),
         ];

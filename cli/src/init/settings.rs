@@ -97,6 +97,10 @@ const TAIL: &str = r#"
 # How long a device's certificate is good.
 # device_ttl_secs = 86400
 
+[trust.result]
+# How long after its quote an attestation result for relying parties is good.
+# max_age_secs = 900
+
 [policy]
 # A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Test it: vouchsafe policy test DIR
 # dir = "policies"

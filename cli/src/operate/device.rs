@@ -1,12 +1,15 @@
 //! `vouchsafe device`.
 
+use anyhow::Context as _;
 use vouchsafe_model::{DeviceState, TrustScore};
+use vouchsafe_trust_engine::result::{Expected, KeySet, UnverifiedToken};
 use vouchsafe_wire::v1::operate::{AssignImage, DeviceSummary, DeviceView, RevokeDevice, TrustView};
 
 use crate::args::FormatArgs;
-use crate::args::device::{DeviceCommand, TrustArgs};
+use crate::args::device::{DeviceCommand, ResultArgs, ResultFormat, TrustArgs};
 use crate::args::value::DevicePrefix;
 use crate::client::{Client, Endpoint};
+use crate::failure::Hint as _;
 use crate::output::chart;
 use crate::{host, output};
 
@@ -25,6 +28,7 @@ pub(super) async fn run(client: &Client, command: DeviceCommand) -> anyhow::Resu
             show(args.format, &device)
         }
         DeviceCommand::Trust(args) => trust(client, args).await,
+        DeviceCommand::Result(args) => result(client, args).await,
         DeviceCommand::Assign(args) => {
             let asked = AssignImage { image: args.image.image };
             let device: DeviceView = client.put(&at(&args.device.device, "image"), &asked).await?;
@@ -51,6 +55,25 @@ async fn trust(client: &Client, args: TrustArgs) -> anyhow::Result<()> {
         .with("points", chart::COLUMNS);
     let view: TrustView = client.read(&endpoint).await?;
     output::show(args.format.format, &view, || output::trust::view(&view, now))
+}
+
+/// Fetches a result. What is shown of it was verified by the engine's published keys, as any relying party would.
+async fn result(client: &Client, args: ResultArgs) -> anyhow::Result<()> {
+    let endpoint = at(&args.device.device, "result").with_some("nonce", args.nonce.as_ref());
+    let token = client.read_text(&endpoint).await?;
+    let keys = client.read_text(&Endpoint::v1(["result-keys"])).await?;
+    let keys = KeySet::parse(keys.as_bytes()).context("the engine's keys cannot be used")?;
+    let expected = Expected { keys: &keys, nonce: args.nonce.as_ref(), now: host::now() };
+    let token_read = UnverifiedToken::parse(&token).context("the engine's answer is no attestation result")?;
+    let claims = token_read
+        .verify(&expected)
+        .context("the engine's attestation result does not verify")
+        .hint("if it is about a time, compare the clocks of this machine and the server; if not, do not rely on it")?;
+    match args.format {
+        ResultFormat::Text => host::print(&output::result::claims(&claims, host::now())),
+        ResultFormat::Json => host::print(&output::json(&claims)?),
+        ResultFormat::Jwt => host::print(&format!("{token}\n")),
+    }
 }
 
 fn at(device: &DevicePrefix, what: &str) -> Endpoint {

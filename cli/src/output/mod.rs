@@ -14,6 +14,7 @@ pub(crate) mod image;
 pub(crate) mod instant;
 pub(crate) mod policy;
 pub(crate) mod quote;
+pub(crate) mod result;
 pub(crate) mod score;
 pub(crate) mod secureboot;
 pub(crate) mod table;

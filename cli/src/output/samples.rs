@@ -9,6 +9,8 @@ use vouchsafe_model::{
     HashAlgorithm, HostFacts, Image, PcrBank, PcrIndex, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId,
     TrustScore, Verdict,
 };
+use vouchsafe_trust_engine::result::claims::{Concluded, VerifierId};
+use vouchsafe_trust_engine::result::{EarClaims, ResultNonce};
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::enrol::{JoinFile, JoinSecret};
 use vouchsafe_wire::v1::operate::{CreatedToken, DeviceSummary, DeviceView, TokenView, TrustView};
@@ -236,4 +238,34 @@ pub(crate) fn deny() -> Decision {
 pub(crate) fn deny_with_message(message: &str) -> Decision {
     let reasons = vec![reason("a\nb", message, Some(message))];
     decision(vouchsafe_model::decision::Ruling::deny(reasons), trust_held_down())
+}
+
+fn concluded(verdict: &Verdict, vetoes: &[(Veto, TrustScore)], nonce: Option<&ResultNonce>) -> EarClaims {
+    let concluded = Concluded {
+        trust_domain: &"example.org".parse().unwrap(),
+        device: device_id(0x5A),
+        verdict,
+        vetoes,
+        max_age: Duration::from_secs(900),
+        token_id: [0xC3; 16],
+        nonce,
+    };
+    let claims = concluded.claims(now()).unwrap();
+    let verifier = VerifierId { build: "vouchsafe 1.2.3".into(), ..claims.verifier };
+    EarClaims { verifier, ..claims }
+}
+
+pub(crate) fn result() -> EarClaims {
+    let changed = Finding::new(FindingCode::FileChanged)
+        .at_pcr(HashAlgorithm::Sha256, pcr(10))
+        .at_entry(812)
+        .about("/usr/bin/\u{1b}[2Jssh")
+        .with("ab".repeat(32), "cd".repeat(32));
+    let verdict = verdict(vec![Finding::new(FindingCode::TpmReset), changed]);
+    let nonce = "00112233445566778899".parse().unwrap();
+    concluded(&verdict, &[(Veto::Revoked, TrustScore::ZERO), (Veto::AttestationFailed, TrustScore::ZERO)], Some(&nonce))
+}
+
+pub(crate) fn affirming_result() -> EarClaims {
+    concluded(&verdict(Vec::new()), &[], None)
 }

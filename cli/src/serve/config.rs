@@ -171,6 +171,16 @@ impl Layout {
         self.dir.join("engine.secret")
     }
 
+    /// The key that attestation results are signed with.
+    pub(crate) fn result_key(&self) -> PathBuf {
+        self.dir.join("result.key")
+    }
+
+    /// The key that signed them before, if there is one: it is still published.
+    pub(crate) fn former_result_key(&self) -> PathBuf {
+        self.dir.join("result.previous.key")
+    }
+
     /// The certificates of the makers of TPMs that are trusted.
     pub(crate) fn ek_roots(&self) -> PathBuf {
         self.dir.join("ek-roots")

@@ -20,7 +20,7 @@ use vouchsafe_pki::Authority;
 use vouchsafe_policy_engine::RecordTable;
 use vouchsafe_policy_engine::http::{DecisionApi, DecisionState};
 use vouchsafe_store::{RetentionPolicy, Store};
-use vouchsafe_trust_engine::TrustEngine;
+use vouchsafe_trust_engine::{ResultKeys, TrustEngine};
 use vouchsafe_wire::v1::limits;
 
 use super::config::ServerConfig;
@@ -32,6 +32,7 @@ use crate::failure::Hint as _;
 pub(super) struct Doors {
     pub(super) config: ServerConfig,
     pub(super) trust: Arc<TrustEngine>,
+    pub(super) result_keys: Arc<ResultKeys>,
     pub(super) decisions: DecisionState,
     pub(super) records: Arc<RecordTable>,
     pub(super) store: Arc<dyn Store>,
@@ -100,9 +101,11 @@ impl Doors {
         let device = vouchsafe_trust_engine::http::device_routes(self.trust.clone());
         let operator = vouchsafe_trust_engine::http::operator_routes(self.trust.clone());
         let images = vouchsafe_trust_engine::http::image_routes(self.trust.clone());
+        let result = vouchsafe_trust_engine::http::result_routes(self.trust.clone(), self.result_keys.clone());
         let routes = with_body_limit(device, limits::ATTEST_BODY)
             .merge(with_body_limit(operator, limits::OPERATE_BODY))
             .merge(with_body_limit(images, limits::IMAGE_BODY))
+            .merge(with_body_limit(result, limits::OPERATE_BODY))
             .merge(vouchsafe_policy_engine::http::routes(self.decisions.clone()))
             .merge(self.health().routes());
         api(routes, &self.settings(RateLimits::default()))
@@ -118,12 +121,13 @@ impl Doors {
             .with_check("records", move || std::future::ready(if records.is_ready() { Ok(()) } else { Err(NotLoaded) }))
     }
 
-    /// Health, metrics and the description of the API, for those on this machine.
+    /// Health, metrics, the keys of results and the description of the API, for those on this machine.
     fn ops_routes(&self) -> Router {
         let metrics = self.metrics.clone();
         let routes = Router::new()
             .route("/metrics", get(move || std::future::ready(metrics.render())))
             .route("/openapi.json", get(|| std::future::ready(Json(openapi()))))
+            .merge(vouchsafe_trust_engine::http::result_key_routes(self.result_keys.clone()))
             .merge(self.health().routes());
         // Probes come from one address, and often.
         let rates = RateLimits { per_device: Rate::new(200, 400), ..RateLimits::default() };

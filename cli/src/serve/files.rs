@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use vouchsafe_attest::dsse::DsseKey;
 use vouchsafe_attest::endorsement::{AnchorRole, AnchorSource, TrustAnchors};
-use vouchsafe_pki::{Authority, files};
+use vouchsafe_pki::files::WriteFileError;
+use vouchsafe_pki::{Authority, LocalKey, files};
 use vouchsafe_policies::Bundle;
-use vouchsafe_trust_engine::EngineSecret;
 use vouchsafe_trust_engine::score::model_file::TrustModel;
+use vouchsafe_trust_engine::{EngineSecret, ResultKeys};
 
 use super::config::{Layout, ServerConfig};
 use crate::failure::Hint as _;
@@ -55,6 +56,45 @@ pub(super) fn engine_secret(layout: &Layout) -> anyhow::Result<EngineSecret> {
     let secret = <[u8; EngineSecret::LEN]>::try_from(bytes.as_slice())
         .with_context(|| format!("{} must hold {} bytes", path.display(), EngineSecret::LEN))?;
     Ok(EngineSecret::new(secret))
+}
+
+/// The keys of attestation results. The folder of an older server has none: it is made then.
+pub(super) fn result_keys(layout: &Layout) -> anyhow::Result<ResultKeys> {
+    let (path, former) = (layout.result_key(), layout.former_result_key());
+    let made = !path.exists() && make_result_key(&path)?;
+    let signing = result_key(&path)?;
+    let former = if former.exists() { vec![result_key(&former)?] } else { Vec::new() };
+    // Each was seen to be a P-256 key when it was read.
+    let keys = ResultKeys::new(signing, &former)?;
+    if made {
+        tracing::info!(
+            result_key.id = keys.key_id(),
+            result_key.file = %path.display(),
+            "there was no key for attestation results; one was made"
+        );
+    }
+    tracing::info!(
+        result_key.id = keys.key_id(),
+        result_keys.published = keys.published().keys.len(),
+        "keys for attestation results loaded"
+    );
+    Ok(keys)
+}
+
+/// Makes a key where there is none; false when somebody else was faster, whose key then counts.
+fn make_result_key(path: &Path) -> anyhow::Result<bool> {
+    let key = LocalKey::generate().context("cannot make a key for attestation results")?;
+    match files::create_private_file(path, key.to_pkcs8_pem().as_bytes()) {
+        Ok(()) => Ok(true),
+        Err(WriteFileError::Exists { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn result_key(path: &Path) -> anyhow::Result<LocalKey> {
+    let key = LocalKey::read(path).with_context(|| format!("cannot use the key {}", path.display()))?;
+    ensure!(key.p256_coordinates().is_some(), "the key {} is no P-256 key (ES256)", path.display());
+    Ok(key)
 }
 
 /// The makers of TPMs that are trusted: roots, and beside them intermediates, by which alone nobody is trusted. A

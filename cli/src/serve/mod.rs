@@ -93,6 +93,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         entropy: entropy.clone(),
         urls: PublicUrls { enrol: config.public.enrol.clone(), api: config.public.api.clone() },
     })?);
+    let result_keys = Arc::new(files::result_keys(&layout)?);
     let snapshot = trust.snapshot().await.context("cannot read the devices from the store")?;
     tracing::info!(devices = snapshot.len(), store.file = %database.display(), "state loaded");
     records.load(snapshot);
@@ -105,6 +106,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let doors = doors::Doors {
         config,
         trust,
+        result_keys,
         decisions,
         records,
         store: shared.clone(),

@@ -194,6 +194,7 @@ fn every_command_asks_what_it_should() {
     for line in [
         "device list --state revoked --image web@1 --limit 7",
         "device show uws2",
+        "device result uws2 --nonce 0011223344556677",
         "device trust uws2 --at 2026-01-31T12:00:00Z --threshold 62.5 --span 1h",
         "device assign uws2 --image web@1",
         "device assign uws2 --none",

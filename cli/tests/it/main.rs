@@ -19,5 +19,6 @@ mod init;
 mod policy;
 mod produce;
 mod quote;
+mod result;
 mod support;
 mod usage;

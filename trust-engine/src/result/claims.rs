@@ -208,7 +208,7 @@ impl Concluded<'_> {
 
     fn appraisal(&self) -> Appraisal {
         let vector = self.vector();
-        let status = worst(&vector).unwrap_or(VerdictStatus::Warning).max(self.verdict.status());
+        let status = worst(vector).unwrap_or(VerdictStatus::Warning).max(self.verdict.status());
         Appraisal {
             status,
             vector,
@@ -253,12 +253,12 @@ impl Concluded<'_> {
 }
 
 /// The status that the worst claim of a vector stands for.
-fn worst(vector: &TrustVector) -> Option<VerdictStatus> {
+fn worst(vector: TrustVector) -> Option<VerdictStatus> {
     aspects(vector).into_iter().filter_map(|(_, claim)| claim.status()).max()
 }
 
 /// The claims of a vector by the names of AR4SI, in its order.
-pub fn aspects(vector: &TrustVector) -> [(&'static str, TrustClaim); 8] {
+pub fn aspects(vector: TrustVector) -> [(&'static str, TrustClaim); 8] {
     [
         ("instance-identity", vector.instance_identity),
         ("configuration", vector.configuration),

@@ -319,7 +319,7 @@ mod tests {
         assert!(told(&set(&good.replace("\"kid\"", "\"use\":\"enc\",\"kid\""))).starts_with("none of its 1 keys"));
         assert_eq!(told(&set(&format!("{good},{good}"))), "two keys have the kid 'a'");
         assert!(told(&set(&good.replace("\"kid\"", "\"d\":null,\"kid\""))).starts_with("key 1 has the member 'd'"));
-        assert!(told(&set(&good.replace(y, &y[1..]))).starts_with("key 1: 'y' is no coordinate"));
+        assert!(told(&set(&good.replace(y, y.trim_start_matches('R')))).starts_with("key 1: 'y' is no coordinate"));
         assert!(told(&set(&good.replace(x, &format!("{x}=")))).starts_with("key 1: 'x' is no coordinate"));
         assert!(told(&set(&good.replace(x, "AA"))).starts_with("key 1: 'x' is no coordinate"));
         let other = |n: usize| format!(r#"{{"kty":"RSA","kid":"{n}"}}"#);

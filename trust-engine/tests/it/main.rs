@@ -6,7 +6,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::print_stdout,
     reason = "a test that cannot go on should stop"
 )]
 #![expect(clippy::float_cmp, reason = "a ceiling of zero is zero, not nearly")]

@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use tower::ServiceExt as _;
 use vouchsafe_http::{Clock as _, ManualClock, Peer};
 use vouchsafe_model::verdict::VerdictStatus;
-use vouchsafe_model::{Sha256Digest, Timestamp};
+use vouchsafe_model::{PcrIndex, Sha256Digest, Timestamp};
 use vouchsafe_pki::LocalKey;
 use vouchsafe_trust_engine::http::{result_key_routes, result_routes};
 use vouchsafe_trust_engine::result::{EarClaims, Expected, KeySet, ResultKeys, TokenRejected, UnverifiedToken};
@@ -264,7 +264,7 @@ async fn a_failed_verdict_tells_its_findings_and_a_device_without_an_image_is_no
     assert_eq!(claims.status, VerdictStatus::Contraindicated);
     let findings = &claims.submods["tpm"].verifier_claims.vouchsafe.findings;
     let mismatch = &findings[0];
-    assert_eq!((mismatch.code.as_str(), mismatch.pcr.map(|pcr| pcr.get())), ("pcr.mismatch", Some(4)));
+    assert_eq!((mismatch.code.as_str(), mismatch.pcr.map(PcrIndex::get)), ("pcr.mismatch", Some(4)));
     assert!(mismatch.expected.is_some() && mismatch.found.is_some() && !mismatch.advice.is_empty());
 
     let claims = door.result(&unknown, &operator()).await;

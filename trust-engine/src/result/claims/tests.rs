@@ -85,7 +85,7 @@ fn no_veto_leaves_an_affirming_verdict_affirming() {
             };
             assert!(claims.status > VerdictStatus::Affirming, "{veto} {ceiling:?}");
             let appraisal = &claims.submods[SUBMODULE];
-            assert_eq!(worst(&appraisal.vector), Some(appraisal.status), "{veto} {ceiling:?}");
+            assert_eq!(worst(appraisal.vector), Some(appraisal.status), "{veto} {ceiling:?}");
             assert_eq!(appraisal.verifier_claims.vouchsafe.held_down_by, [veto.name()]);
         }
     }
