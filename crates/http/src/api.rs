@@ -1,11 +1,13 @@
 //! What surrounds the routes of every door, in one place and one order.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -31,16 +33,38 @@ pub struct ApiSettings {
 /// errors and panics.
 ///
 /// From the outside in: observe, catch panics, limit rates, limit the request. Each layer's refusals are thereby
-/// observed, and what is refused has cost nothing further in.
+/// observed, and what is refused has cost nothing further in. All of it is one layer: each layer of axum's costs every
+/// request two allocations, a copy of the request and a copy of all services further in.
 pub fn api(routes: Router, settings: &ApiSettings) -> Router {
-    let observer = Observer { clock: settings.clock.clone(), entropy: settings.entropy.clone() };
+    let surroundings = Surroundings {
+        observer: Observer { clock: settings.clock.clone(), entropy: settings.entropy.clone() },
+        rates: RateLimiter::new(&settings.rates),
+        limits: settings.request,
+    };
     routes
         .method_not_allowed_fallback(problem::no_such_method)
         .fallback(problem::no_such_path)
         // Bodies are bounded by `limits::guard`, which also bounds those that are not read through an extractor.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(settings.request, limits::guard))
-        .layer(from_fn_with_state(Arc::new(RateLimiter::new(&settings.rates)), rates::limit))
-        .layer(CatchPanicLayer::custom(problem::after_panic))
-        .layer(from_fn_with_state(observer, observe::observe))
+        .layer((from_fn_with_state(Arc::new(surroundings), surround), DefaultBodyLimit::disable()))
+}
+
+/// What the layer needs.
+struct Surroundings {
+    observer: Observer,
+    rates: RateLimiter,
+    limits: RequestLimits,
+}
+
+async fn surround(State(around): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
+    observe::observe(&around.observer, request, |request| {
+        let limited = async {
+            match rates::limit(&around.rates, &request) {
+                Ok(()) => limits::guard(around.limits, request, next).await,
+                Err(refused) => refused.into_response(),
+            }
+        };
+        // A panic leaves nothing behind that anybody shares but rates, which are counted atomically.
+        AssertUnwindSafe(limited).catch_unwind().map(|outcome| outcome.unwrap_or_else(problem::after_panic))
+    })
+    .await
 }

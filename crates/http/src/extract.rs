@@ -38,8 +38,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.0) {
-            Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        let mut body = Vec::with_capacity(TYPICAL_BODY_LEN);
+        match serde_json::to_writer(&mut body, &self.0) {
+            Ok(()) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
             Err(error) => HttpProblem::internal(error).into_response(),
         }
     }
@@ -75,8 +76,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Reads the whole of a body as JSON.
+/// Room for most answers, so that they are not made in several steps.
+const TYPICAL_BODY_LEN: usize = 1536;
+
+/// Reads the whole of a body as JSON. Where a fault is, is only looked for when there is one: to keep track of the place
+/// costs as much as the reading.
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpProblem> {
+    serde_json::from_slice(body).or_else(|_| read_json_tracking(body))
+}
+
+fn read_json_tracking<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpProblem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

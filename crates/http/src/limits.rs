@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::{Either, Ready, ready};
 use http_body_util::Limited;
 use hyper::body::{Frame, SizeHint};
+use tower::{Service, layer::layer_fn};
 
 use crate::extract::body_too_large;
 use crate::problem::HttpProblem;
@@ -41,18 +43,35 @@ pub(crate) struct BodyLimit(pub(crate) usize);
 
 /// The same routes with a smaller bound on their bodies than [`RequestLimits::max_body_len`].
 pub fn with_body_limit<S: Clone + Send + Sync + 'static>(routes: Router<S>, max_body_len: usize) -> Router<S> {
-    routes.layer(from_fn_with_state(BodyLimit(max_body_len), limit_body))
+    routes.layer(layer_fn(move |inner| LimitBody { inner, limit: BodyLimit(max_body_len) }))
 }
 
-async fn limit_body(State(limit): State<BodyLimit>, request: Request, next: Next) -> Response {
-    match bound_body(request, limit, &BodyProgress::default()) {
-        Ok(request) => next.run(request).await,
-        Err(refused) => refused.into_response(),
+/// Bounds the body of every request to a service. Not a middleware function: those allocate their future.
+#[derive(Clone)]
+struct LimitBody<S> {
+    inner: S,
+    limit: BodyLimit,
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for LimitBody<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match bound_body(request, self.limit, &BodyProgress::default()) {
+            Ok(request) => Either::Left(self.inner.call(request)),
+            Err(refused) => Either::Right(ready(Ok(refused.into_response()))),
+        }
     }
 }
 
 /// Bounds body and time of every request.
-pub(crate) async fn guard(State(limits): State<RequestLimits>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(limits: RequestLimits, request: Request, next: Next) -> Response {
     let progress = BodyProgress::default();
     let request = match bound_body(request, BodyLimit(limits.max_body_len), &progress) {
         Ok(request) => request,

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
@@ -35,14 +34,17 @@ pub fn current_request_id() -> Option<String> {
 }
 
 /// What request ids are made from.
-#[derive(Clone)]
 pub(crate) struct Observer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
 /// Surrounds a request with its traces.
-pub(crate) async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe<F: Future<Output = Response>>(
+    observer: &Observer,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let began = Instant::now();
     let id = sane_id(request.headers()).unwrap_or_else(|| observer.new_id());
     // The template of the route, never the path: paths are as many as strangers like.
@@ -51,7 +53,7 @@ pub(crate) async fn observe(State(observer): State<Observer>, request: Request, 
     let method = known_method(request.method());
     let span = span_of(&request, &id, route, method);
 
-    let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
+    let mut response = CURRENT.scope(id.clone(), next(request)).instrument(span.clone()).await;
 
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -2,14 +2,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use vouchsafe_model::spiffe::{PeerRole, SpiffeId};
@@ -138,14 +135,12 @@ impl Caller {
 }
 
 /// Refuses requests beyond the rates.
-pub(crate) async fn limit(State(limiter): State<Arc<RateLimiter>>, request: Request, next: Next) -> Response {
-    match limiter.count(caller_of(&request)) {
-        Ok(()) => next.run(request).await,
-        Err(wait) => HttpProblem::new(StatusCode::TOO_MANY_REQUESTS, "request.rate_limited", "Too many requests")
+pub(crate) fn limit(limiter: &RateLimiter, request: &Request) -> Result<(), HttpProblem> {
+    limiter.count(caller_of(request)).map_err(|wait| {
+        HttpProblem::new(StatusCode::TOO_MANY_REQUESTS, "request.rate_limited", "Too many requests")
             .with_detail("Wait as long as the Retry-After header says.")
             .with_retry_after(wait)
-            .into_response(),
-    }
+    })
 }
 
 fn caller_of(request: &Request) -> Caller {
