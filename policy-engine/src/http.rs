@@ -36,7 +36,7 @@ pub struct DecisionState {
 
 /// The routes, to be surrounded by [`vouchsafe_http::api()`].
 pub fn routes(state: DecisionState) -> Router {
-    with_body_limit(Router::new().route("/v1/decision", post(decide)), DECISION_BODY).with_state(state)
+    with_body_limit(Router::new().route("/v1/decision", post(decide)), DECISION_BODY).with_state(Arc::new(state))
 }
 
 /// Its part of the OpenAPI description.
@@ -67,17 +67,20 @@ pub struct DecisionApi;
     )
 )]
 async fn decide(
-    State(state): State<DecisionState>,
+    State(state): State<Arc<DecisionState>>,
     asker: DecisionPeer,
     Json(ask): Json<AskDecision>,
 ) -> Result<Response, HttpProblem> {
     let question = Question::check(ask).map_err(|error| unacceptable(&error))?;
     let entropy = state.entropy.bytes().map_err(HttpProblem::internal)?;
     let decision = state.engine.decide(&question, state.clock.now(), &entropy);
-    let entry = LogEntry::new(decision.clone(), &question, Some(asker.peer.identity)).map_err(|e| not_logged(&e))?;
-    state.log.append(entry).await.map_err(|error| not_logged(&error))?;
+    // Written before the wait, and given to nobody before its end: what is waited with is small then.
     let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((no_store, Json(decision)).into_response())
+    let answer = (no_store, Json(&decision)).into_response();
+    let entry = LogEntry::new(decision, &question, Some(asker.peer.identity)).map_err(|e| not_logged(&e))?;
+    drop(question);
+    state.log.append(entry).await.map_err(|error| not_logged(&error))?;
+    Ok(answer)
 }
 
 fn unacceptable(error: &QuestionError) -> HttpProblem {

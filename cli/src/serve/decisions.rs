@@ -12,10 +12,9 @@ pub(super) struct Plug(pub(super) Arc<dyn Store>);
 
 #[async_trait]
 impl DecisionSink for Plug {
-    async fn write(&self, batch: &[LogEntry]) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let logged =
-            |entry: &LogEntry| LoggedDecision { decision: entry.decision.clone(), request: entry.request.clone() };
-        let batch: Vec<LoggedDecision> = batch.iter().map(logged).collect();
+    async fn write(&self, batch: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let logged = |LogEntry { decision, request }| LoggedDecision { decision, request };
+        let batch: Vec<LoggedDecision> = batch.into_iter().map(logged).collect();
         Ok(self.0.append_decisions(&batch).await?)
     }
 }

@@ -70,7 +70,7 @@ async fn write_batches(sink: Arc<dyn DecisionSink>, mut queue: mpsc::Receiver<Wa
     let mut batch = Vec::with_capacity(max_batch);
     while queue.recv_many(&mut batch, max_batch).await > 0 {
         let (entries, waiters): (Vec<_>, Vec<_>) = batch.drain(..).map(|one| (one.entry, one.kept)).unzip();
-        let outcome = write(&*sink, &entries).await;
+        let outcome = write(&*sink, entries).await;
         for waiter in waiters {
             // Whoever no longer waits was told that the decision is not on record; that it is, harms nobody.
             let _ = waiter.send(outcome.clone());
@@ -79,7 +79,7 @@ async fn write_batches(sink: Arc<dyn DecisionSink>, mut queue: mpsc::Receiver<Wa
 }
 
 /// A sink that panics loses this batch and not the log.
-async fn write(sink: &dyn DecisionSink, entries: &[LogEntry]) -> Result<(), LogError> {
+async fn write(sink: &dyn DecisionSink, entries: Vec<LogEntry>) -> Result<(), LogError> {
     match AssertUnwindSafe(sink.write(entries)).catch_unwind().await {
         Ok(outcome) => outcome.map_err(|error| LogError::Refused(error.into())),
         Err(payload) => {

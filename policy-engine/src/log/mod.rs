@@ -36,7 +36,7 @@ pub trait DecisionSink: Send + Sync {
     ///
     /// # Errors
     /// When it is not known to be kept.
-    async fn write(&self, batch: &[LogEntry]) -> Result<(), Box<dyn Error + Send + Sync>>;
+    async fn write(&self, batch: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
 /// A decision and what it was about.

@@ -34,7 +34,7 @@ impl GatedSink {
 
 #[async_trait]
 impl DecisionSink for GatedSink {
-    async fn write(&self, batch: &[LogEntry]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn write(&self, batch: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.gate.acquire().await?.forget();
         self.batches.lock().unwrap().push(batch.len());
         Ok(())
@@ -120,7 +120,7 @@ struct FaultySink {
 
 #[async_trait]
 impl DecisionSink for FaultySink {
-    async fn write(&self, _: &[LogEntry]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn write(&self, _: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>> {
         match self.calls.fetch_add(1, Ordering::SeqCst) {
             0 => Err("disk full".into()),
             1 => panic!("out of range"),
