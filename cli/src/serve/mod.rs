@@ -111,13 +111,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         records,
         store: shared.clone(),
         authority,
-        metrics,
+        metrics: metrics.clone(),
         clock: clock.clone(),
         entropy,
     };
     let open = doors.open(&server, &shutdown).await?;
     let upkeep = [
         tokio::spawn(upkeep::purge(shared, clock, open.retention(), shutdown.clone())),
+        tokio::spawn(upkeep::sum_up(metrics, shutdown.clone())),
         tokio::spawn(server.renew_in_time(open.tls(), shutdown.clone())),
     ];
     tokio::spawn(stop_on_signal(shutdown));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::Clock;
 use vouchsafe_store::{RetentionPolicy, Store};
@@ -11,6 +12,8 @@ use super::config::StoreConfig;
 
 /// How often things are forgotten.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often what was measured is summed up.
+const SUMMING_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause between two parts of one purge, in which others write.
 const PURGE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -23,6 +26,13 @@ pub(super) fn retention(config: &StoreConfig) -> RetentionPolicy {
         trust: days(config.attestation_days),
         certificates: days(config.attestation_days),
         ..RetentionPolicy::FOR_EVER
+    }
+}
+
+/// Sums up what was measured. Until then each measurement is kept by itself, and nobody may ever ask for the metrics.
+pub(super) async fn sum_up(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(SUMMING_INTERVAL)).await.is_some() {
+        metrics.run_upkeep();
     }
 }
 
