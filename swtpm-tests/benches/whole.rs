@@ -11,7 +11,9 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Certificate, Client, Identity};
 use vouchsafe_swtpm_tests::world::World;
 
-/// Connections at once.
+/// Connections at once, each with one request at a time. A decision is answered when it is on the disk, and decisions that
+/// come at the same time share that wait: with few connections the ratio would be that of the disk's latency to none, with
+/// this many it is that of the work.
 const CONNECTIONS: usize = 128;
 /// How long each load lasts.
 const LOAD: Duration = Duration::from_secs(4);

@@ -2,7 +2,7 @@
 
 use vouchsafe_model::hash::to_hex;
 use vouchsafe_model::pcr::PcrValue;
-use vouchsafe_model::{Finding, FindingCode, PcrIndex};
+use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, PcrIndex};
 
 use super::boot_aggregate::BootAggregates;
 use super::entry::{Entry, IMA_PCR};
@@ -16,10 +16,12 @@ use super::policy::{Listing, RuntimePolicy};
 use super::replay::Replay;
 use super::rule::MAX_INITRAMFS_ENTRIES;
 use super::state::{ImaState, MAX_BOOT_AGGREGATES, ToldAggregate};
-use super::table::PathKey;
+use super::table::Hashed;
 use super::{buffer, digest};
 
 const BOOT_AGGREGATE: &[u8] = b"boot_aggregate";
+/// How many entries are read before the first of them is judged.
+const MAX_AHEAD: usize = 32;
 /// The most entries that are named when a list does not replay.
 const MAX_SUSPECTS: usize = 100;
 
@@ -68,16 +70,26 @@ impl ImaState {
     ) -> Result<Advance, ImaError> {
         let mut appraiser = Appraiser::new(self.clone(), context)?;
         let mut entries = Entries::resume(part, self.entries, self.bytes);
+        let mut ahead = Ahead::default();
         let mut is_quoted = appraiser.is_at(quoted);
+        let mut consumed_bytes = 0;
         while !is_quoted {
-            let Some(entry) = entries.next() else { break };
-            appraiser.take(&entry?);
-            is_quoted = appraiser.is_at(quoted);
+            ahead.read(&mut entries, context.policy);
+            if ahead.entries.is_empty() {
+                break;
+            }
+            for ((entry, end), name) in ahead.entries.iter().zip(&ahead.names) {
+                appraiser.take_named(entry.as_ref().map_err(Clone::clone)?, *name);
+                consumed_bytes = *end;
+                is_quoted = appraiser.is_at(quoted);
+                if is_quoted {
+                    break;
+                }
+            }
         }
         if let Some(quoted) = quoted.filter(|_| !is_quoted) {
             return Ok(self.mismatch(part, quoted, &appraiser, context));
         }
-        let consumed_bytes = entries.consumed();
         let state = appraiser.finish(consumed_bytes);
         let consumed_entries = state.entries.saturating_sub(self.entries);
         let findings = state.findings_in(context);
@@ -114,12 +126,42 @@ impl ImaState {
     }
 }
 
+/// Some entries that were read before the first of them is judged, so that the policy's memory is at hand for them.
+///
+/// What is wrong with one counts when its turn comes: it may lie behind the quoted value.
+#[derive(Default)]
+struct Ahead<'a> {
+    /// Each with where it ends.
+    entries: Vec<(Result<Entry<'a>, ImaError>, usize)>,
+    /// The name of each, if it is at hand.
+    names: Vec<Hashed<'a>>,
+}
+
+impl<'a> Ahead<'a> {
+    fn read(&mut self, entries: &mut Entries<'a>, policy: Option<&RuntimePolicy>) {
+        self.entries.clear();
+        self.names.clear();
+        while self.entries.len() < MAX_AHEAD {
+            let Some(entry) = entries.next() else { break };
+            self.names.push(Hashed::of(entry.as_ref().ok().and_then(Entry::name).unwrap_or_default()));
+            self.entries.push((entry, entries.consumed()));
+        }
+        if let Some(policy) = policy {
+            policy.warm(&self.names);
+        }
+    }
+}
+
 /// Takes entries in, one by one.
 pub(super) struct Appraiser<'p> {
     pub(super) state: ImaState,
     pub(super) replay: Replay,
     policy: Option<&'p RuntimePolicy>,
     learned: Vec<FileKey>,
+    /// Whether the SHA-1 template hashes that the list tells are looked at, whatever the bank. Only the SHA-1 bank holds
+    /// them: where another one is replayed to a quoted value, they say nothing, and computing each again would cost as
+    /// much as the replay. When the value is not reached, they are what tells the forged entries.
+    checks_logged: bool,
 }
 
 impl<'p> Appraiser<'p> {
@@ -130,7 +172,13 @@ impl<'p> Appraiser<'p> {
             problem: ImaProblem::Bank(state.bank),
         })?;
         let learned = state.learned(context.policy);
-        Ok(Self { state, replay, policy: context.policy, learned })
+        Ok(Self { state, replay, policy: context.policy, learned, checks_logged: false })
+    }
+
+    /// The same, looking at the template hashes that the list tells.
+    #[must_use]
+    pub(super) fn checking_logged(self) -> Self {
+        Self { checks_logged: true, ..self }
     }
 
     /// The keys that were learned and that the policy allows.
@@ -150,6 +198,11 @@ impl<'p> Appraiser<'p> {
 
     /// Takes in an entry: extends, and judges what it tells.
     pub(super) fn take(&mut self, entry: &Entry<'_>) {
+        self.take_named(entry, Hashed::of(&[]));
+    }
+
+    /// The same, with the name that was hashed beforehand; an empty one is none.
+    fn take_named(&mut self, entry: &Entry<'_>, name: Hashed<'_>) {
         self.state.entries = self.state.entries.saturating_add(1);
         let is_replayed = entry.pcr() == IMA_PCR;
         if is_replayed {
@@ -166,10 +219,11 @@ impl<'p> Appraiser<'p> {
         if entry.is_violation() {
             return self.take_violation(entry);
         }
-        if !entry.recomputes() {
+        let is_sha1 = self.state.bank == HashAlgorithm::Sha1;
+        if (is_sha1 || self.checks_logged) && !entry.recomputes() {
             self.state.findings.push(forged(entry));
             // The SHA-1 bank holds what was logged, and not what this entry tells.
-            if self.state.bank == vouchsafe_model::HashAlgorithm::Sha1 {
+            if is_sha1 {
                 return;
             }
         }
@@ -179,7 +233,7 @@ impl<'p> Appraiser<'p> {
                 self.find(entry, FindingCode::FileUnlisted, None, found);
             }
             Some(fields) if is_boot_aggregate => self.take_boot_aggregate(entry, &fields),
-            Some(fields) => self.take_measured(entry, &fields, is_replayed),
+            Some(fields) => self.take_measured(entry, &fields, name, is_replayed),
         }
     }
 
@@ -199,7 +253,7 @@ impl<'p> Appraiser<'p> {
         let Some(digest) = fields.digest else { return };
         let told = digest.to_string();
         if let Some(policy) = self.policy
-            && let Listing::Other(expected) = policy.listing(PathKey::of(BOOT_AGGREGATE), &digest)
+            && let Listing::Other(expected) = policy.listing(Hashed::of(BOOT_AGGREGATE), &digest)
         {
             self.find(entry, FindingCode::ImaBootAggregateMismatch, Some(expected), told.clone());
         }
@@ -214,7 +268,7 @@ impl<'p> Appraiser<'p> {
         }
     }
 
-    fn take_measured(&mut self, entry: &Entry<'_>, fields: &Fields<'_>, is_replayed: bool) {
+    fn take_measured(&mut self, entry: &Entry<'_>, fields: &Fields<'_>, name: Hashed<'_>, is_replayed: bool) {
         let is_forged_buffer = fields.buffer.is_some_and(|buffer| !buffer::is_consistent(fields, buffer));
         if is_forged_buffer {
             let found = fields.digest.as_ref().map(digest::FileDigest::to_string).unwrap_or_default();
@@ -228,7 +282,7 @@ impl<'p> Appraiser<'p> {
         self.leave_initramfs(entry, fields, policy);
         let judgement = match fields.buffer {
             Some(buffer) => buffer::judge(policy, fields, buffer),
-            None => judge::file(policy, &self.learned, fields, self.state.in_initramfs),
+            None => judge::file(policy, &self.learned, fields, name.or(fields.name), self.state.in_initramfs),
         };
         if let Some(certificate) = fields.buffer
             && is_replayed

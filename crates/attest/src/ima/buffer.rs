@@ -8,7 +8,7 @@ use super::key::FileKey;
 use super::path::printable;
 use super::policy::{Listing, RuntimePolicy};
 use super::rule::RuleKind;
-use super::table::PathKey;
+use super::table::Hashed;
 use crate::digest::algorithm;
 use vouchsafe_model::FindingCode;
 
@@ -46,14 +46,14 @@ pub(super) fn is_allowed(policy: &RuntimePolicy, keyring: &[u8], key: &FileKey, 
         let sha256 = super::key::sha256(der);
         let digest =
             super::FileDigest { kind: super::DigestKind::Content, algorithm: "sha256", bytes: sha256.as_bytes() };
-        matches!(policy.listing(PathKey::of(keyring), &digest), Listing::Listed)
+        matches!(policy.listing(Hashed::of(keyring), &digest), Listing::Listed)
     }
 }
 
 /// Judges a buffer by the policy.
 pub(super) fn judge<'p>(policy: &'p RuntimePolicy, fields: &Fields<'_>, buffer: &[u8]) -> Judgement<'p> {
     let Some(digest) = fields.digest else { return Judgement::found(FindingCode::FileUnlisted, None, "no digest") };
-    let listing = policy.listing(PathKey::of(fields.name), &digest);
+    let listing = policy.listing(Hashed::of(fields.name), &digest);
     if matches!(listing, Listing::Listed) {
         return Judgement::Listed;
     }

@@ -21,6 +21,8 @@ pub struct Entry<'a> {
     pub(super) template: Template<'a>,
     /// As in a binary list.
     pub(super) data: Cow<'a, [u8]>,
+    /// What it says, when that can be told of bytes that are not its own.
+    fields: Option<Fields<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -31,8 +33,11 @@ impl<'a> Entry<'a> {
         template: Template<'a>,
         data: Cow<'a, [u8]>,
     ) -> Result<Self, Misfit> {
-        Fields::read(&template, &data)?;
-        Ok(Self { number: 0, pcr, logged, template, data })
+        let fields = match &data {
+            Cow::Borrowed(data) => Fields::read(&template, data)?,
+            Cow::Owned(data) => Fields::read(&template, data)?.and(None),
+        };
+        Ok(Self { number: 0, pcr, logged, template, data, fields })
     }
 
     /// Which entry it is; the first since boot is 1.
@@ -63,7 +68,12 @@ impl<'a> Entry<'a> {
 
     /// What the entry says; `None` when its template is not known.
     pub fn fields(&self) -> Option<Fields<'_>> {
-        Fields::read(&self.template, &self.data).ok().flatten()
+        self.fields.or_else(|| Fields::read(&self.template, &self.data).ok().flatten())
+    }
+
+    /// The name, when it can be told without reading the entry once more.
+    pub(super) fn name(&self) -> Option<&'a [u8]> {
+        self.fields.map(|fields| fields.name)
     }
 
     /// Whether the template hash that the list tells is that of the data. A violation has none.

@@ -10,7 +10,7 @@ use super::pattern::components;
 use super::policy::{Listing, RuntimePolicy};
 use super::rule::RuleKind;
 use super::signature::{Checked, check};
-use super::table::PathKey;
+use super::table::Hashed;
 
 /// What the policy says.
 pub(super) enum Judgement<'p> {
@@ -39,10 +39,11 @@ pub(super) fn file<'p>(
     policy: &'p RuntimePolicy,
     learned: &[FileKey],
     fields: &Fields<'_>,
+    name: Hashed<'_>,
     in_initramfs: bool,
 ) -> Judgement<'p> {
     let Some(digest) = fields.digest else { return Judgement::found(FindingCode::FileUnlisted, None, "no digest") };
-    let listing = policy.listing(PathKey::of(fields.name), &digest);
+    let listing = policy.listing(name, &digest);
     if matches!(listing, Listing::Listed) {
         return Judgement::Listed;
     }
@@ -88,13 +89,13 @@ fn by_rule(
 ) -> Option<Listing> {
     match rule {
         RuleKind::Memfd { like, .. } if rule.names_memfd(name) => match like {
-            Some(like) => Some(policy.listing(PathKey::of(like), digest)),
+            Some(like) => Some(policy.listing(Hashed::of(like), digest)),
             None => Some(Listing::Listed),
         },
         RuleKind::Initramfs { .. } if in_initramfs && path.is_some() => Some(Listing::Listed),
         RuleKind::Overlay { .. } => {
             let mapped = rule.mapped(path?)?;
-            Some(policy.listing(PathKey::of(&mapped), digest))
+            Some(policy.listing(Hashed::of(&mapped), digest))
         }
         _ => None,
     }

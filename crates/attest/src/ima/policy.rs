@@ -8,7 +8,7 @@ use super::path::{MAX_PATH_LEN, as_listed, is_plain, printable};
 use super::pattern::{Pattern, PatternProblem};
 use super::rule::{Rule, RuleKind, RuleProblem};
 use super::section::RuntimeSection;
-use super::table::{DigestTable, ListedDigest, PathKey};
+use super::table::{DigestTable, Hashed, ListedDigest, MAX_TABLE_LEN};
 
 /// The most paths of a policy.
 pub const MAX_PATHS: usize = 1_000_000;
@@ -53,6 +53,9 @@ pub enum RuntimePolicyError {
         /// How many are taken.
         max: usize,
     },
+    /// Paths and digests take too much memory.
+    #[error("paths and digests of more than {MAX_TABLE_LEN} bytes")]
+    TooLarge,
     /// A key cannot be used.
     #[error("{list}, number {number}: {problem}")]
     Key {
@@ -133,7 +136,7 @@ impl RuntimePolicy {
             Rule::parse(text).map_err(|problem| RuntimePolicyError::Rule { rule: shown(text), problem })
         };
         let part = Part {
-            digests: DigestTable::new(digests),
+            digests: DigestTable::new(digests).ok_or(RuntimePolicyError::TooLarge)?,
             keys: keys("keys", &section.keys)?,
             keyring_keys: keys("keyring_keys", &section.keyring_keys)?,
             exclusions: section.exclude.iter().map(exclusion).collect::<Result<_, _>>()?,
@@ -145,7 +148,7 @@ impl RuntimePolicy {
     /// A policy that lists nothing but keys that may sign files.
     pub fn trusting(keys: Vec<FileKey>) -> Self {
         let part = Part {
-            digests: DigestTable::default(),
+            digests: DigestTable::empty(),
             keys,
             keyring_keys: Vec::new(),
             exclusions: Vec::new(),
@@ -176,7 +179,7 @@ impl RuntimePolicy {
         self.parts.iter().map(|part| part.digests.memory()).sum()
     }
 
-    pub(super) fn listing(&self, path: PathKey, digest: &FileDigest<'_>) -> Listing {
+    pub(super) fn listing(&self, path: Hashed<'_>, digest: &FileDigest<'_>) -> Listing {
         let mut found = self.parts.iter().filter_map(|part| part.digests.find(path)).peekable();
         if found.peek().is_none() {
             return Listing::Unlisted;
@@ -191,6 +194,11 @@ impl RuntimePolicy {
             other.push_str(&digests.to_string());
         }
         Listing::Other(other)
+    }
+
+    /// Makes look-ups of these paths short ones.
+    pub(super) fn warm(&self, paths: &[Hashed<'_>]) {
+        self.parts.iter().for_each(|part| part.digests.warm(paths));
     }
 
     /// The exclusion that the path matches.
@@ -225,7 +233,7 @@ impl RuntimePolicy {
     }
 }
 
-fn listed(path: &str, digests: &[String]) -> Result<(PathKey, Vec<ListedDigest>), RuntimePolicyError> {
+fn listed(path: &str, digests: &[String]) -> Result<(Vec<u8>, Vec<ListedDigest>), RuntimePolicyError> {
     let name = as_listed(path);
     let is_name = !name.is_empty() && name.len() <= MAX_PATH_LEN && !name.iter().any(u8::is_ascii_control);
     if !is_name || (name.starts_with(b"/") && !is_plain(&name)) {
@@ -238,7 +246,8 @@ fn listed(path: &str, digests: &[String]) -> Result<(PathKey, Vec<ListedDigest>)
     let digest = |text: &String| {
         ListedDigest::parse(text).ok_or_else(|| RuntimePolicyError::Digest { path: shown(path), digest: shown(text) })
     };
-    Ok((PathKey::of(&name), digests.iter().map(digest).collect::<Result<_, _>>()?))
+    let digests = digests.iter().map(digest).collect::<Result<_, _>>()?;
+    Ok((name.into_owned(), digests))
 }
 
 fn keys(list: &'static str, texts: &[String]) -> Result<Vec<FileKey>, RuntimePolicyError> {

@@ -1,54 +1,41 @@
 //! The digests of a policy, packed.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use vouchsafe_model::HashAlgorithm;
 use vouchsafe_model::hash::{from_hex, to_hex};
 
 use super::digest::{DigestKind, FileDigest};
 
+/// The most bytes of one table: places in it are kept in four bytes.
+pub(super) const MAX_TABLE_LEN: usize = 1 << 30;
 /// Added to the tag of an fs-verity digest.
 const VERITY: u8 = 0x80;
 
-/// A path by the first half of its SHA-256: nobody finds a second path for a key, and a hundred thousand of them take
-/// little room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PathKey(u64, u64);
-
-impl PathKey {
-    pub(super) fn of(path: &[u8]) -> Self {
-        let digest = digest(&SHA256, path);
-        let (halves, _) = digest.as_ref().as_chunks::<8>();
-        match halves {
-            [first, second, ..] => Self(u64::from_le_bytes(*first), u64::from_le_bytes(*second)),
-            _ => Self(0, 0),
-        }
-    }
+/// A path, and where it would be in any table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashed<'a> {
+    path: &'a [u8],
+    hash: u64,
 }
 
-impl Hash for PathKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0);
-    }
-}
-
-/// A [`PathKey`] is a hash already.
-#[derive(Default)]
-pub(super) struct Keep(u64);
-
-impl Hasher for Keep {
-    fn finish(&self) -> u64 {
-        self.0
+impl<'a> Hashed<'a> {
+    /// Who writes a policy chooses what lies in its buckets; who is held against it cannot make them longer.
+    pub(super) fn of(path: &'a [u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(path);
+        Self { path, hash: hasher.finish() }
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    /// This one, or that of the path when this one is empty.
+    pub(super) fn or(self, path: &'a [u8]) -> Self {
+        if self.path.is_empty() { Self::of(path) } else { self }
     }
 
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
+    /// The bucket, of a number that is a power of two.
+    fn bucket(&self, count: usize) -> usize {
+        // A bucket's number is small: what is cut off does not matter.
+        usize::try_from(self.hash & 0xFFFF_FFFF).unwrap_or(0) & count.saturating_sub(1)
     }
 }
 
@@ -72,50 +59,116 @@ impl ListedDigest {
 }
 
 /// What paths may have which digests.
-#[derive(Debug, Default)]
+///
+/// One piece of memory, in buckets by the hash of the path; in a bucket, one record after another: the length of the path,
+/// the number of digests, the path, the digests. A look-up touches one place that is far away, which is what it costs:
+/// at 100,000 paths a table does not fit the caches that are near. Paths are compared as they are, so that nothing rests
+/// on the hash.
+#[derive(Debug)]
 pub(super) struct DigestTable {
-    /// Where the digests of a path begin, and how many there are.
-    paths: HashMap<PathKey, (u32, u16), BuildHasherDefault<Keep>>,
-    packed: Vec<u8>,
+    /// Where each bucket begins, and where the last one ends.
+    buckets: Vec<u32>,
+    records: Vec<u8>,
+    paths: usize,
 }
 
 impl DigestTable {
-    /// From paths with their digests; a path may come more than once.
-    pub(super) fn new(mut listed: Vec<(PathKey, Vec<ListedDigest>)>) -> Self {
-        listed.sort_unstable_by_key(|(key, _)| *key);
-        let mut table = Self::default();
-        table.paths.reserve(listed.len());
+    /// From paths with their digests; a path may come more than once. `None` when it would take more than
+    /// [`MAX_TABLE_LEN`].
+    pub(super) fn new(mut listed: Vec<(Vec<u8>, Vec<ListedDigest>)>) -> Option<Self> {
+        listed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let count = (listed.len() / 2).next_power_of_two();
+        let mut records: Vec<(usize, Vec<u8>)> = Vec::with_capacity(listed.len());
         for same in listed.chunk_by(|(one, _), (other, _)| one == other) {
+            let (path, _) = same.first()?;
             let mut digests: Vec<_> = same.iter().flat_map(|(_, digests)| digests).collect();
             digests.sort_unstable();
             digests.dedup();
-            let start = u32::try_from(table.packed.len());
-            if let (Some((key, _)), Ok(start), Ok(count)) = (same.first(), start, u16::try_from(digests.len())) {
-                table.paths.insert(*key, (start, count));
-                digests.iter().for_each(|digest| table.packed.extend_from_slice(&digest.0));
+            let mut record = u16::try_from(path.len()).ok()?.to_le_bytes().to_vec();
+            record.extend(u16::try_from(digests.len()).ok()?.to_le_bytes());
+            record.extend_from_slice(path);
+            digests.iter().for_each(|digest| record.extend_from_slice(&digest.0));
+            records.push((Hashed::of(path).bucket(count), record));
+        }
+        drop(listed);
+        let len = records.iter().map(|(_, record)| record.len()).sum::<usize>();
+        if len > MAX_TABLE_LEN {
+            return None;
+        }
+        records.sort_unstable_by_key(|(bucket, _)| *bucket);
+        let mut table = Self { buckets: Vec::new(), records: Vec::with_capacity(len), paths: records.len() };
+        let mut left = records.into_iter().peekable();
+        for bucket in 0..count {
+            table.buckets.push(u32::try_from(table.records.len()).ok()?);
+            while let Some((_, record)) = left.next_if(|(of, _)| *of == bucket) {
+                table.records.extend_from_slice(&record);
             }
         }
-        table.packed.shrink_to_fit();
-        table
+        table.buckets.push(u32::try_from(table.records.len()).ok()?);
+        table.buckets.shrink_to_fit();
+        Some(table)
+    }
+
+    /// A table without paths.
+    pub(super) fn empty() -> Self {
+        Self { buckets: vec![0, 0], records: Vec::new(), paths: 0 }
     }
 
     /// What is listed for a path; `None` when the path is not.
-    pub(super) fn find(&self, path: PathKey) -> Option<Digests<'_>> {
-        let (start, count) = *self.paths.get(&path)?;
-        let packed = self.packed.get(usize::try_from(start).ok()?..)?;
-        Some(Digests { packed, left: count })
+    pub(super) fn find(&self, wanted: Hashed<'_>) -> Option<Digests<'_>> {
+        let mut rest = self.records_of(wanted)?;
+        while let Some((path_len, behind)) = rest.split_first_chunk::<2>() {
+            let (left, behind) = behind.split_first_chunk::<2>()?;
+            let (listed, behind) = behind.split_at_checked(usize::from(u16::from_le_bytes(*path_len)))?;
+            let mut digests = Digests { packed: behind, left: u16::from_le_bytes(*left) };
+            if listed == wanted.path {
+                return Some(digests);
+            }
+            digests.by_ref().for_each(drop);
+            rest = digests.packed;
+        }
+        None
+    }
+
+    /// Reads where the records of some paths lie, for no other end than that they are in a near cache when they are wanted.
+    /// These reads do not wait for each other: no step depends on what one of them finds.
+    pub(super) fn warm(&self, wanted: &[Hashed<'_>]) {
+        const LINE: usize = 64;
+        const AT_ONCE: usize = 32;
+        let count = self.buckets.len().saturating_sub(1);
+        for some in wanted.chunks(AT_ONCE) {
+            let mut starts = [0u32; AT_ONCE];
+            for (start, wanted) in starts.iter_mut().zip(some) {
+                *start = self.buckets.get(wanted.bucket(count)).copied().unwrap_or_default();
+            }
+            let mut read = 0;
+            for start in starts.iter().take(some.len()) {
+                let start = usize::try_from(*start).unwrap_or_default();
+                for line in 0..4 {
+                    let place = start.saturating_add(LINE * line);
+                    read ^= self.records.get(place).copied().unwrap_or_default();
+                }
+            }
+            std::hint::black_box(read);
+        }
+    }
+
+    /// The bucket that a path would be in.
+    fn records_of(&self, wanted: Hashed<'_>) -> Option<&[u8]> {
+        let bucket = wanted.bucket(self.buckets.len().saturating_sub(1));
+        let start = usize::try_from(*self.buckets.get(bucket)?).ok()?;
+        let end = usize::try_from(*self.buckets.get(bucket.saturating_add(1))?).ok()?;
+        self.records.get(start..end)
     }
 
     /// How many paths there are.
     pub(super) fn len(&self) -> usize {
-        self.paths.len()
+        self.paths
     }
 
-    /// How much memory it takes, in bytes, about.
+    /// How much memory it takes, in bytes.
     pub(super) fn memory(&self) -> usize {
-        // A slot has a byte of control beside it.
-        let slot = size_of::<(PathKey, (u32, u16))>().saturating_add(1);
-        self.paths.capacity().saturating_mul(slot).saturating_add(self.packed.capacity())
+        self.buckets.capacity().saturating_mul(size_of::<u32>()).saturating_add(self.records.capacity())
     }
 }
 
@@ -190,22 +243,23 @@ mod tests {
     #[test]
     fn a_path_has_all_digests_that_are_listed_for_it() {
         let listed = |texts: &[String]| texts.iter().map(|text| ListedDigest::parse(text).unwrap()).collect::<Vec<_>>();
-        let (ls, cat) = (PathKey::of(b"/bin/ls"), PathKey::of(b"/bin/cat"));
+        let (ls, cat) = (b"/bin/ls", b"/bin/cat");
         let verity = format!("verity:{}", sha256(3));
         let table = DigestTable::new(vec![
-            (ls, listed(&[sha256(1)])),
-            (cat, listed(&[verity])),
-            (ls, listed(&[sha256(1), sha256(2)])),
-        ]);
+            (ls.to_vec(), listed(&[sha256(1)])),
+            (cat.to_vec(), listed(&[verity])),
+            (ls.to_vec(), listed(&[sha256(1), sha256(2)])),
+        ])
+        .unwrap();
         assert_eq!(table.len(), 2);
         let digest = |kind, bytes| FileDigest { kind, algorithm: "sha256", bytes };
-        let found = table.find(ls).unwrap();
+        let found = table.find(Hashed::of(ls)).unwrap();
         assert_eq!(found.to_string(), format!("{} or {}", sha256(1), sha256(2)));
         assert!(found.contain(&digest(DigestKind::Content, &[2; 32])));
         assert!(!found.contain(&digest(DigestKind::Content, &[3; 32])));
         assert!(!found.contain(&digest(DigestKind::Verity, &[2; 32])), "a tree's root is not the content's digest");
-        assert!(table.find(cat).unwrap().contain(&digest(DigestKind::Verity, &[3; 32])));
-        assert!(table.find(PathKey::of(b"/bin/l")).is_none());
+        assert!(table.find(Hashed::of(cat)).unwrap().contain(&digest(DigestKind::Verity, &[3; 32])));
+        assert!(table.find(Hashed::of(b"/bin/l")).is_none());
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn a_portable_signature_says_nothing_of_the_content() {
 fn what_is_no_key_is_refused() {
     let secret = KeyPair::generate().unwrap().serialize_pem();
     let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().public_key_pem();
-    for bytes in [&b""[..], b"key", &[0x30, 0], secret.as_bytes(), ed25519.as_bytes(), &[0x30; 70_000]] {
+    for bytes in [&b""[..], b"key", &[0x30, 0], secret.as_bytes(), ed25519.as_bytes(), &vec![0x30; 70_000]] {
         assert!(FileKey::read_all(bytes).is_err());
     }
     let two = format!("{}{}", ImaSigner::generate().public_pem(), self_signed("x", false).pem);
