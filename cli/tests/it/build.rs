@@ -48,7 +48,7 @@ const BUILD: &[&str] =
 fn a_folder_of_packages_becomes_an_image() {
     let dir = tempfile::tempdir().unwrap();
     folder(dir.path(), &["one", "two"]);
-    let run = |more: &[&str]| run_in(dir.path(), &[BUILD, &["--danger-unsigned"], more].concat());
+    let run = |more: &[&str]| run_in(dir.path(), [BUILD, &["--danger-unsigned"], more].concat());
     let first = run(&[]);
     assert_eq!((first.code, first.stderr.as_str()), (0, ""), "{first:?}");
     assert!(first.stdout.starts_with("web@2026.1 is in web.toml\npackages  2\n"), "{}", first.stdout);
@@ -71,7 +71,7 @@ fn all_of_the_base_but_its_name_and_digests_is_taken_over() {
                 [boot]\nsecure_boot = \"on\"\n[runtime]\nexclude = [\"/var/log/**\"]\n[runtime.digests]\n\
                 \"/usr/bin/old\" = [\"sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\"]\n";
     std::fs::write(dir.path().join("base.toml"), base).unwrap();
-    let ran = run_in(dir.path(), &[BUILD, &["--danger-unsigned", "--base", "base.toml"]].concat());
+    let ran = run_in(dir.path(), [BUILD, &["--danger-unsigned", "--base", "base.toml"]].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     let text = std::fs::read_to_string(dir.path().join("web.toml")).unwrap();
     for kept in ["image = \"web@2026.1\"", "secure_boot = \"on\"", "/var/log/**", "/usr/bin/one"] {
@@ -97,7 +97,7 @@ fn a_package_that_is_broken_leaves_the_image_as_it_was() {
     std::fs::write(dir.path().join("web.toml"), "the one before").unwrap();
     let whole = deb("bad");
     std::fs::write(dir.path().join("debs/bad.deb"), &whole[..whole.len() - 1100]).unwrap();
-    let ran = run_in(dir.path(), &[BUILD, &["--danger-unsigned"]].concat());
+    let ran = run_in(dir.path(), [BUILD, &["--danger-unsigned"]].concat());
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("bad 1.0-1 (all) is refused: "), "{}", ran.stderr);
     assert_eq!(std::fs::read_to_string(dir.path().join("web.toml")).unwrap(), "the one before");
