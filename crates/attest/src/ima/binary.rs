@@ -12,6 +12,7 @@ use super::template::{MAX_TEMPLATE_DATA_LEN, MAX_TEMPLATE_NAME_LEN, Template};
 /// Reads the entry that the bytes begin with, and says how long it is; `None` when they end before it does.
 ///
 /// Lengths are judged before the bytes that they are of, so that no length can make a reader wait for ever.
+#[inline]
 pub(super) fn read(bytes: &[u8]) -> Result<Option<(Entry<'_>, usize)>, Misfit> {
     let mut cursor = Cursor { bytes, at: 0 };
     let Some(pcr) = cursor.number() else { return Ok(None) };
@@ -33,6 +34,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<(Entry<'_>, usize)>, Misfit> {
 }
 
 /// Where the template data begins, and the data.
+#[inline]
 fn data_of<'a>(cursor: &mut Cursor<'a>, template: &Template<'_>) -> Result<Option<(usize, &'a [u8])>, Misfit> {
     let data_at = cursor.at;
     if !template.is_ima() {

@@ -1,6 +1,7 @@
 //! What was measured instead of a file (`ima-buf`): keys above all.
 
 use aws_lc_rs::digest::digest;
+use vouchsafe_model::{FindingCode, HashAlgorithm};
 
 use super::fields::Fields;
 use super::judge::Judgement;
@@ -10,7 +11,6 @@ use super::policy::{Listing, RuntimePolicy};
 use super::rule::RuleKind;
 use super::table::Hashed;
 use crate::digest::algorithm;
-use vouchsafe_model::FindingCode;
 
 /// The keyrings whose keys the kernel checks files with.
 const FILE_KEYRINGS: [&[u8]; 2] = [b".ima", b"_ima"];
@@ -44,8 +44,7 @@ pub(super) fn signs_files(fields: &Fields<'_>) -> bool {
 pub(super) fn is_allowed(policy: &RuntimePolicy, keyring: &[u8], key: &FileKey, der: &[u8]) -> bool {
     policy.allows_key(key, der) || {
         let sha256 = super::key::sha256(der);
-        let digest =
-            super::FileDigest { kind: super::DigestKind::Content, algorithm: "sha256", bytes: sha256.as_bytes() };
+        let digest = super::FileDigest::of_content(HashAlgorithm::Sha256, sha256.as_bytes());
         matches!(policy.listing(Hashed::of(keyring), &digest), Listing::Listed)
     }
 }

@@ -28,9 +28,16 @@ pub struct FileDigest<'a> {
     pub algorithm: &'a str,
     /// The digest.
     pub bytes: &'a [u8],
+    /// The algorithm, if it is one of ours.
+    hash: Option<HashAlgorithm>,
 }
 
 impl<'a> FileDigest<'a> {
+    /// A digest of a content.
+    pub(super) fn of_content(hash: HashAlgorithm, bytes: &'a [u8]) -> Self {
+        Self { kind: DigestKind::Content, algorithm: hash.name(), bytes, hash: Some(hash) }
+    }
+
     /// Reads the fields `d-ng` and `d-ngv2`: `sha256:` NUL digest, `verity:sha256:` NUL digest.
     pub(super) fn parse(field: &'a [u8], has_kind: bool) -> Option<Self> {
         let nul = field.iter().position(|byte| *byte == 0)?;
@@ -50,6 +57,10 @@ impl<'a> FileDigest<'a> {
         } else {
             (DigestKind::Content, prefix)
         };
+        let hash = hash_named(algorithm);
+        if hash.is_some_and(|hash| hash.digest_len() == bytes.len()) {
+            return Some(Self { kind, algorithm, bytes, hash });
+        }
         let is_name = !algorithm.is_empty()
             && algorithm.len() <= MAX_ALGORITHM_LEN
             && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -57,7 +68,7 @@ impl<'a> FileDigest<'a> {
             Some(len) => bytes.len() == len,
             None => !bytes.is_empty() && bytes.len() <= MAX_DIGEST_LEN,
         };
-        (is_name && fits).then_some(Self { kind, algorithm, bytes })
+        (is_name && fits).then_some(Self { kind, algorithm, bytes, hash })
     }
 
     /// Reads the field `d`, which does not name its algorithm: 20 bytes of SHA-1 or 16 of MD5.
@@ -67,12 +78,12 @@ impl<'a> FileDigest<'a> {
             16 => "md5",
             _ => return None,
         };
-        Some(Self { kind: DigestKind::Content, algorithm, bytes })
+        Some(Self { kind: DigestKind::Content, algorithm, bytes, hash: hash_named(algorithm) })
     }
 
     /// The algorithm, if it is one of ours.
     pub fn hash(&self) -> Option<HashAlgorithm> {
-        hash_named(self.algorithm)
+        self.hash
     }
 }
 

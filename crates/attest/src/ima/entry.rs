@@ -27,6 +27,7 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Checks the form of the data.
+    #[inline]
     pub(super) fn new(
         pcr: u32,
         logged: [u8; TEMPLATE_HASH_LEN],

@@ -21,9 +21,8 @@ pub struct Fields<'a> {
     pub signature: &'a [u8],
     /// What was measured instead of a file: a key, a command line, the state of a subsystem.
     pub buffer: Option<&'a [u8]>,
-    /// The digest that an appended signature is over.
-    pub modsig_digest: Option<FileDigest<'a>>,
-    /// The appended signature (PKCS #7).
+    /// The appended signature (PKCS #7). It is told and not checked: it is over the file without it, of which the list tells
+    /// a digest that no policy lists.
     pub modsig: &'a [u8],
 }
 
@@ -32,6 +31,7 @@ pub(super) type Misfit = (usize, ImaProblem);
 
 impl<'a> Fields<'a> {
     /// Reads template data as it stands in a binary list.
+    #[inline]
     pub(super) fn read(template: &Template<'_>, data: &'a [u8]) -> Result<Option<Self>, Misfit> {
         let Some(fields) = &template.fields else { return Ok(None) };
         if template.is_ima() {
@@ -65,6 +65,7 @@ impl<'a> Fields<'a> {
         Ok(Self { digest: FileDigest::without_name(digest), name, ..Self::default() })
     }
 
+    #[inline]
     fn set(&mut self, field: Field, value: &'a [u8]) -> Result<(), ImaProblem> {
         let digest = |has_kind| FileDigest::parse(value, has_kind).ok_or(ImaProblem::Digest { field: field.id() });
         match field {
@@ -75,7 +76,7 @@ impl<'a> Fields<'a> {
             Field::DigestNg => self.digest = Some(digest(false)?),
             Field::DigestNgV2 => self.digest = Some(digest(true)?),
             Field::DigestModsig if value.is_empty() => {}
-            Field::DigestModsig => self.modsig_digest = Some(digest(false)?),
+            Field::DigestModsig => drop(digest(false)?),
             // Kernels before 4.1 filled the field up to 256 bytes.
             Field::Name => {
                 let end = value.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));

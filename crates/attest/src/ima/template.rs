@@ -112,6 +112,7 @@ pub(super) struct Template<'a> {
     pub(super) name: &'a str,
     /// `None` when at least one field is not known.
     pub(super) fields: Option<Cow<'static, [Field]>>,
+    is_ima: bool,
 }
 
 impl<'a> Template<'a> {
@@ -124,12 +125,12 @@ impl<'a> Template<'a> {
             Some((_, fields)) => Some(Cow::Borrowed(*fields)),
             None => listed(name).map(Cow::Owned),
         };
-        Some(Self { name, fields })
+        Some(Self { name, fields, is_ima: name == "ima" })
     }
 
     /// Whether it is the oldest template, which is written and hashed like no other.
     pub(super) fn is_ima(&self) -> bool {
-        self.name == "ima"
+        self.is_ima
     }
 }
 
