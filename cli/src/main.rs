@@ -56,7 +56,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 Place::Server(command) => operate(Operation::Image(profile, command)),
             };
         }
-        Command::Secureboot(args) => secureboot::run(&args)?,
+        Command::Secureboot(args) => return secureboot::run(args),
         Command::Credential(args) => return operate(Operation::Credential(args)),
         Command::Decision(args) => return operate(Operation::Decision(args)),
         Command::Verify(args) => return verify::run(args),

@@ -15,8 +15,8 @@ pub mod measured;
 pub mod nonce;
 pub mod operate;
 pub mod renew;
-mod revocations;
 pub mod result;
+mod revocations;
 pub mod score;
 pub mod secrets;
 

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::de::DeserializeOwned;
 use vouchsafe_agent::tls::sha256;
-use vouchsafe_model::{Coverage, EndorsementGrade, AttestationId, Sha256Digest, Timestamp, TrustScore, Verdict};
+use vouchsafe_model::{AttestationId, Coverage, EndorsementGrade, Sha256Digest, Timestamp, TrustScore, Verdict};
 use vouchsafe_wire::Bytes;
 use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, EvidencePayload, evidence_binding};
 use vouchsafe_wire::v1::limits;

@@ -1,6 +1,6 @@
 //! `vouchsafe image`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
@@ -36,6 +36,8 @@ pub(crate) enum ImageCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum OnlineCommand {
     Capture(CaptureArgs),
+    Import(ImportArgs),
+    DryRun(DryRunArgs),
     List(ListArgs),
     Show(ShowArgs),
     Retire(RetireArgs),
@@ -61,7 +63,11 @@ Examples:
   vouchsafe image capture --device uws2 --name web --version 2026.1 --assign
 
   PCR 1 differs between otherwise equal hosts (serial numbers), PCR 5 between disks:
-    vouchsafe image capture --device uws2 --name web --version 2026.1 --ignore 1,5")]
+    vouchsafe image capture --device uws2 --name web --version 2026.1 --ignore 1,5
+
+  As a document for git, with what was booted and, from a copy of the device's IMA list, what runs:
+    vouchsafe image capture --device uws2 --name web --version 2026.1 \\
+      --output web-2026.1.toml --ima binary_runtime_measurements")]
 pub(crate) struct CaptureArgs {
     /// The device: its id, or the first 4 or more characters of it that no other has.
     #[arg(long, value_name = "DEVICE")]
@@ -76,8 +82,46 @@ pub(crate) struct CaptureArgs {
     #[arg(long, value_name = "PCRS", value_parser = value::pcrs)]
     pub(crate) ignore: Option<PcrSet>,
     /// Compares the device with the image from now on.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "output")]
     pub(crate) assign: bool,
+    /// Writes the image as a document instead of storing it: review it, sign it, import it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The device's IMA list (`binary_runtime_measurements`): it counts as far as it replays to the quoted PCR 10.
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub(crate) ima: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Imports a golden image: devices may be assigned it, and those of what it supersedes may move to it.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image import web-2026.2.toml.dsse
+  vouchsafe image import web-2026.2.toml
+
+The second, unsigned, works only with a server that was given no keys for images (images.keys).")]
+pub(crate) struct ImportArgs {
+    /// The image, or the envelope that `vouchsafe image sign` made of it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Says which of today's devices an image would fail, and why. Nothing is changed.
+///
+/// What each device booted is held against the image; what runs is judged when its list comes.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe image dry-run web-2026.2.toml
+  vouchsafe image dry-run web-2026.2.toml.dsse --format json")]
+pub(crate) struct DryRunArgs {
+    /// The image, or the envelope that `vouchsafe image sign` made of it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }
@@ -154,7 +198,8 @@ impl FromStr for ImageSource {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // A version may end in .toml, but a file's name more often does.
-        if text.contains('/') || text.ends_with(".toml") {
+        let extension = Path::new(text).extension();
+        if text.contains('/') || extension.is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
             return Ok(Self::File(text.into()));
         }
         text.parse().map(Self::Known).map_err(|_| "NAME@VERSION, or a file that ends in .toml".to_owned())

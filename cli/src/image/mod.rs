@@ -4,6 +4,7 @@
 //! refused, which is an answer.
 
 mod build;
+pub(crate) mod document;
 mod progress;
 mod signature;
 

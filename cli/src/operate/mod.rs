@@ -1,6 +1,7 @@
 //! What operators do, over the API alone: nothing here opens the server's database.
 
 mod credential;
+mod dbx;
 mod decision;
 mod device;
 mod image;
@@ -15,6 +16,7 @@ use crate::args::ProfileArgs;
 use crate::args::credential::CredentialArgs;
 use crate::args::decision::DecisionArgs;
 use crate::args::device::DeviceArgs;
+use crate::args::secureboot::ImportArgs;
 use crate::args::token::TokenArgs;
 use crate::args::value::DevicePrefix;
 use crate::client::{Client, Endpoint};
@@ -28,6 +30,7 @@ pub(crate) enum Operation {
     Token(TokenArgs),
     Device(DeviceArgs),
     Image(ProfileArgs, ServerImageCommand),
+    ImportDbx(ImportArgs),
     Credential(CredentialArgs),
     Decision(DecisionArgs),
 }
@@ -41,6 +44,7 @@ pub(crate) async fn run(operation: Operation) -> anyhow::Result<ExitCode> {
         Operation::Token(args) => token::run(&client(&args.profile)?, args.command).await?,
         Operation::Device(args) => device::run(&client(&args.profile)?, args.command).await?,
         Operation::Image(profile, command) => image::run(&client(&profile)?, command).await?,
+        Operation::ImportDbx(args) => dbx::import(&client(&args.profile)?, &args).await?,
         Operation::Credential(args) => credential::run(&args.profile, args.command).await?,
         Operation::Decision(args) => return decision::run(&client(&args.profile)?, args.command).await,
     }

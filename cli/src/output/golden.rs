@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vouchsafe_attest::image::signed::{OpenError, SignedImage};
 use vouchsafe_attest::image::{BootSection, Change, GoldenImage, Lint};
-use vouchsafe_model::{ImageId, Timestamp};
+use vouchsafe_model::{ImageId, PcrIndex, Timestamp};
 
 use super::table::Facts;
 use super::{clean, line};
@@ -24,7 +24,7 @@ impl Checked {
         Self {
             image: image.id.clone(),
             created_at: image.created_at,
-            pcrs: image.held_pcrs().iter().map(|pcr| pcr.get()).collect(),
+            pcrs: image.held_pcrs().iter().map(PcrIndex::get).collect(),
             boot: image.boot.as_ref().is_some_and(BootSection::expects_something),
             paths: image.runtime.as_ref().map_or(0, |runtime| runtime.digests.len()),
             warnings,

@@ -7,6 +7,7 @@ pub(crate) mod chart;
 pub(crate) mod credential;
 pub(crate) mod decision;
 pub(crate) mod device;
+pub(crate) mod dry_run;
 pub(crate) mod eventlog;
 pub(crate) mod golden;
 pub(crate) mod ima;

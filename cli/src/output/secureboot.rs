@@ -4,7 +4,9 @@ use serde::Serialize;
 use vouchsafe_attest::eventlog::facts::{SignatureEntry, SignatureKind};
 use vouchsafe_attest::secure_boot::DbxUpdate;
 use vouchsafe_model::Timestamp;
+use vouchsafe_wire::v1::operate::DbxView;
 
+use super::clean;
 use super::table::{Columns, Facts};
 
 /// What an update revokes.
@@ -43,4 +45,15 @@ pub(crate) fn view(report: &UpdateReport) -> String {
         columns.row([kind.to_owned(), digest, super::or_dash(subject)]);
     }
     format!("{}\n{}", facts.text(), columns.text("  "))
+}
+
+/// What is in force after an import.
+pub(crate) fn in_force(view: &DbxView) -> String {
+    Facts::default()
+        .with("arch", clean(&view.arch))
+        .with("entries", view.entries)
+        .with_some("signed", view.timestamp)
+        .with("imported", view.imported_at)
+        .with("sha256", view.digest)
+        .text()
 }
