@@ -6,7 +6,7 @@ use vouchsafe_attest::image::{self, Compiled};
 use vouchsafe_attest::quote::AuthenticQuote;
 use vouchsafe_attest::secure_boot::{Dbx, revoked};
 use vouchsafe_model::pcr::PcrSet;
-use vouchsafe_model::{Finding, FindingCode, ImageId, PcrIndex};
+use vouchsafe_model::{Finding, FindingCode, ImageId, PcrIndex, PcrSelection};
 
 use super::at_no_cost;
 use crate::golden::ValidImages;
@@ -24,8 +24,8 @@ pub(super) struct Booted {
 
 /// What there is to see of a boot.
 struct Seen {
-    /// What the log says, as far as the quote vouches for it.
-    facts: Option<BootFacts>,
+    /// What the log says, as far as the quote vouches for it, and the PCRs of which it does.
+    facts: Option<(BootFacts, PcrSelection)>,
     /// What is wrong with the log as a log, or that there is none.
     faults: Vec<Finding>,
     /// What is out of place in it.
@@ -62,14 +62,15 @@ impl Seen {
         };
         match log.authenticate(quote, extended_later()) {
             Err(mismatches) => nothing(mismatches),
-            Ok(replayed) => Self::vouched_for(&replayed, dbx),
+            Ok(replayed) => Self::vouched_for(&replayed, quote, dbx),
         }
     }
 
-    fn vouched_for(replayed: &ReplayedLog<'_>, dbx: &Dbx) -> Self {
+    fn vouched_for(replayed: &ReplayedLog<'_>, quote: &AuthenticQuote, dbx: &Dbx) -> Self {
         let facts = replayed.facts();
         let revoked = revoked(&facts, dbx);
-        Self { facts: Some(facts), faults: Vec::new(), deviations: replayed.deviations(), revoked }
+        let proven = image::boot::proven(replayed, quote);
+        Self { facts: Some((facts, proven)), faults: Vec::new(), deviations: replayed.deviations(), revoked }
     }
 
     /// What an image has to say of it.
@@ -83,8 +84,8 @@ impl Seen {
         }
         findings.extend(self.faults.iter().cloned());
         findings.extend(image::accept(self.deviations.clone(), image));
-        if let Some(facts) = &self.facts {
-            findings.extend(image::boot::compare(facts, image, &quote.pcrs().selection()));
+        if let Some((facts, proven)) = &self.facts {
+            findings.extend(image::boot::compare(facts, image, proven));
         }
         findings
     }
