@@ -37,16 +37,18 @@ pub(super) fn compare(
     let Some((_, quoted)) = quoted else {
         let finding = PcrIndex::new(10).map(|pcr| Finding::new(FindingCode::PcrNotQuoted).at_pcr(bank, pcr));
         let findings = if asks { finding.into_iter().collect() } else { Vec::new() };
-        return Run { findings, state: Some(resumed.state.clone()), is_covered: false };
+        return Run { findings, state: Some(resumed.vouched.clone()), is_covered: false };
     };
     let aggregates = BootAggregates::of(std::slice::from_ref(quote.pcrs()));
     let context = ImaContext { policy: policy.as_ref(), boot_aggregate: Some(&aggregates) };
     let (state, findings) = match resumed.state.advance(part, Some(quoted), context) {
-        Ok(Advance { state, findings, .. }) => (state, findings),
+        Ok(Advance { state, findings, is_quoted: true, .. }) => (state, findings),
+        // What came ahead was never measured, or what was measured is kept back: neither counts.
+        Ok(Advance { findings, .. }) => (resumed.vouched.clone(), findings),
         Err(error) => {
             let malformed = Finding::new(FindingCode::ImaMalformed).with("an IMA list", &error).at_entry(error.entry);
             let before = resumed.state.findings_in(context);
-            (resumed.state.clone(), std::iter::once(malformed).chain(before).collect())
+            (resumed.vouched.clone(), std::iter::once(malformed).chain(before).collect())
         }
     };
     let is_covered = policy.is_some();

@@ -24,6 +24,9 @@ pub(crate) struct Resumed {
     pub(crate) state: ImaState,
     /// By whom the list will have been judged after it.
     pub(crate) judged_by: BTreeSet<ImageId>,
+    /// The state that a quote vouched for, before any part that came ahead: where the list goes on when none of those were
+    /// measured.
+    pub(crate) vouched: ImaState,
 }
 
 impl Progress {
@@ -40,11 +43,11 @@ impl Progress {
     /// Goes on under these judges, if what was judged so far would be judged no otherwise by them: an entry that was found
     /// good stays good when more is allowed, and one that was found bad may be good now. In every other case the whole
     /// list has to come again.
-    fn go_on(self, judges: &BTreeSet<ImageId>) -> Option<Resumed> {
+    fn go_on(self, judges: &BTreeSet<ImageId>) -> Option<ImaState> {
         let as_before = self.judged_by == *judges;
         let only_more = judges.is_superset(&self.judged_by) && !self.judged_by.is_empty();
         let spotless = self.state.unresolved() == 0 && !self.state.has_unjudged();
-        (as_before || (only_more && spotless)).then(|| Resumed { state: self.state, judged_by: judges.clone() })
+        (as_before || (only_more && spotless)).then_some(self.state)
     }
 }
 
@@ -64,12 +67,13 @@ impl Resumed {
         let accepted = record
             .filter(|record| record.enrolment == enrolment && record.boot.as_deref() == Some(boot.as_str()))
             .and_then(|record| record.ima.as_deref());
-        let stored = ahead.map(|ahead| ahead.state.as_str()).into_iter().chain(accepted);
-        stored
-            .filter_map(Progress::read)
-            .filter(|progress| progress.state.bank() == bank)
-            .find_map(|progress| progress.go_on(judges))
-            .unwrap_or_else(|| Self { state: ImaState::new(bank), judged_by: judges.clone() })
+        let resume = |text: &str| {
+            let progress = Progress::read(text).filter(|progress| progress.state.bank() == bank)?;
+            progress.go_on(judges)
+        };
+        let vouched = accepted.and_then(resume).unwrap_or_else(|| ImaState::new(bank));
+        let state = ahead.and_then(|ahead| resume(&ahead.state)).unwrap_or_else(|| vouched.clone());
+        Self { state, judged_by: judges.clone(), vouched }
     }
 }
 
