@@ -163,12 +163,12 @@ impl TrustEngine {
             dbx: self.dbx().await?,
         };
         let stored = stored(evidence, &quote, now);
-        let (Appraisal { verdict, ima }, received, context) = compute(move || {
+        let (Appraisal { verdict, met, ima }, received, context) = compute(move || {
             let appraisal = appraise(&quote, &received, &context);
             (appraisal, received, context)
         })
         .await?;
-        self.follow_image(&mut standing, &verdict).await?;
+        self.follow_image(&mut standing, met.as_ref()).await?;
         let image = verdict.image().and_then(|id| context.valid.images.get(id)).map(|(image, _)| image);
         let event = TrustEvent::attested(&verdict, image, standing.device.certificate_expires_at);
         let accepted = AcceptedAttestation {

@@ -6,7 +6,7 @@ use vouchsafe_attest::image::{self, Compiled};
 use vouchsafe_attest::quote::AuthenticQuote;
 use vouchsafe_attest::secure_boot::{Dbx, revoked};
 use vouchsafe_model::pcr::PcrSet;
-use vouchsafe_model::{Finding, FindingCode, ImageId, PcrIndex, PcrSelection};
+use vouchsafe_model::{Finding, FindingCode, ImageId, PcrIndex, PcrSelection, Severity};
 
 use super::at_no_cost;
 use crate::golden::ValidImages;
@@ -20,6 +20,8 @@ pub(super) struct Booted {
     pub(super) findings: Vec<Finding>,
     /// Whether an image said what to expect.
     pub(super) is_covered: bool,
+    /// Whether the boot meets the image: nothing of it fails.
+    pub(super) is_met: bool,
 }
 
 /// What there is to see of a boot.
@@ -45,6 +47,7 @@ pub(super) fn compare(quote: &AuthenticQuote, event_log: Option<&[u8]>, valid: &
     Booted {
         image: Some(document.id.clone()),
         is_covered: document.boot.is_some() || !document.pcrs.is_empty(),
+        is_met: choice.findings.iter().all(|finding| finding.severity < Severity::Failure),
         findings: choice.findings,
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Context {
 pub(crate) struct Appraisal {
     /// The verdict.
     pub(crate) verdict: Verdict,
+    /// The image that the boot meets; `None` when it meets none.
+    pub(crate) met: Option<ImageId>,
     /// How far the IMA list is replayed now; `None` when there is none.
     pub(crate) ima: Option<ImaState>,
 }
@@ -76,22 +78,26 @@ pub(crate) fn appraise(quote: &AuthenticQuote, received: &Received, context: &Co
 
     let event_log = received.event_log.as_ref().map(|(_, bytes)| bytes.as_slice());
     let booted = boot::compare(quote, event_log, &context.valid, &context.dbx);
-    let image = booted.image.clone().or_else(|| context.assigned.clone());
+    let compared = booted.image.clone().or_else(|| context.assigned.clone());
     findings.extend(booted.findings);
-    match &image {
+    let met = booted.image.filter(|_| booted.is_met);
+    // Who runs what superseded the assigned image has moved, however late.
+    findings.extend(context.valid.superseded.clone().filter(|_| met.is_none()));
+    match &compared {
         None => {
             findings.extend(reference::weak_bank(quote));
             findings.push(Finding::new(FindingCode::ImageUnassigned));
         }
         Some(id) => findings.extend(of_image(id, context)),
     }
-    let run = runtime::compare(quote, received.ima.as_ref(), &context.valid, image.as_ref());
+    let run = runtime::compare(quote, received.ima.as_ref(), &context.valid, compared.as_ref());
     findings.extend(run.findings);
 
     let coverage = Coverage { endorsement: context.endorsement, boot: booted.is_covered, runtime: run.is_covered };
     let findings = bounded(findings);
+    let image = met.clone().or_else(|| context.assigned.clone());
     let verdict = Verdict::new(context.attestation, context.now, age.quoted_at, image, coverage, findings);
-    Appraisal { verdict, ima: run.state }
+    Appraisal { verdict, met, ima: run.state }
 }
 
 /// What is found of a boot alone, whatever runs.

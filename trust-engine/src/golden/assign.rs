@@ -2,7 +2,7 @@
 
 use vouchsafe_attest::image::pcrs;
 use vouchsafe_attest::quote::AuthenticQuote;
-use vouchsafe_model::{Image, Verdict};
+use vouchsafe_model::{Image, ImageId};
 use vouchsafe_store::{Page, PageLimit, Standing};
 
 use crate::config::FirstUse;
@@ -42,10 +42,11 @@ impl TrustEngine {
         Ok(holds_values && pcrs::compare(quote, &ready).is_empty())
     }
 
-    /// Assigns the image that the boot met instead of the one that it superseded: the host has been updated.
-    pub(crate) async fn follow_image(&self, standing: &mut Standing, verdict: &Verdict) -> Result<(), EngineError> {
+    /// Assigns the image that the boot met instead of the one that it superseded: the host has been updated. A boot that
+    /// met none stays with what it was meant to be, whatever it came closest to.
+    pub(crate) async fn follow_image(&self, standing: &mut Standing, met: Option<&ImageId>) -> Result<(), EngineError> {
         let (device, before) = (standing.device.id, standing.device.image.as_ref());
-        let Some(image) = verdict.image().filter(|image| Some(*image) != before) else { return Ok(()) };
+        let Some(image) = met.filter(|image| Some(*image) != before) else { return Ok(()) };
         self.store().set_device_image(device, Some(image)).await?;
         let before = before.map(ToString::to_string);
         tracing::info!(device.id = %device, image.id = %image, image.before = before, "the device moved to another image");

@@ -22,6 +22,8 @@ pub(crate) struct ValidImages {
     pub(crate) images: BTreeMap<ImageId, (Image, Arc<Compiled>)>,
     /// What is wrong with the images themselves.
     pub(crate) findings: Vec<Finding>,
+    /// That the assigned image is valid no more, and another is: it fails who did not move on.
+    pub(crate) superseded: Option<Finding>,
 }
 
 impl ValidImages {
@@ -82,7 +84,7 @@ impl TrustEngine {
             let over = move_ends(image, &family).filter(|deadline| *deadline < now);
             let is_assigned = image.id == assigned.id;
             if is_assigned {
-                valid.findings.extend(over.map(|over| superseded(image, over)));
+                valid.superseded = over.map(|over| superseded(image, over));
             }
             if over.is_some() || (image.retired_at.is_some() && !is_assigned) {
                 continue;
