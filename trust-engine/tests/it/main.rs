@@ -12,6 +12,13 @@
 
 mod attest;
 mod enrol;
+mod measured;
+mod measured_boot;
+mod measured_dbx;
+mod measured_documents;
+mod measured_parts;
+mod measured_runtime;
+mod measured_update;
 mod operate;
 mod results;
 mod world;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use rcgen::{CertificateParams, PublicKeyData, SigningKey};
 use tempfile::TempDir;
+use vouchsafe_attest::dsse::DsseKey;
 use vouchsafe_attest::endorsement::TrustAnchors;
 use vouchsafe_attest::forge::{ForgedTpm, SoftwareKey};
 use vouchsafe_http::{Clock, ManualClock, OsEntropy, Peer};
@@ -48,6 +49,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) records: Arc<Records>,
     pub(crate) config: TrustEngineConfig,
+    image_keys: Vec<DsseKey>,
     pub(crate) engine: TrustEngine,
 }
 
@@ -56,19 +58,28 @@ pub(crate) const START: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
 impl World {
     /// An engine that takes devices that nobody vouches for: forged TPMs have no makers.
     pub(crate) async fn new() -> Self {
+        Self::with_image_keys(Vec::new()).await
+    }
+
+    /// The same, and only these keys may sign images.
+    pub(crate) async fn with_image_keys(image_keys: Vec<DsseKey>) -> Self {
         let mut config = TrustEngineConfig::default();
         config.enrol.minimum_endorsement = MinimumEndorsement::DangerNone;
-        Self::with(config).await
+        Self::made_of(config, image_keys).await
     }
 
     pub(crate) async fn with(config: TrustEngineConfig) -> Self {
+        Self::made_of(config, Vec::new()).await
+    }
+
+    async fn made_of(config: TrustEngineConfig, image_keys: Vec<DsseKey>) -> Self {
         let dir = TempDir::new().unwrap();
         let serials = [Serial::from_entropy([1; 20]), Serial::from_entropy([2; 20])];
         Authority::create(&dir.path().join("ca"), &"test.example".parse().unwrap(), START, serials).unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let records = Arc::new(Records::default());
-        let engine = Self::engine(&dir, &clock, &records, &config).await;
-        Self { dir, clock, records, config, engine }
+        let engine = Self::engine(&dir, &clock, &records, &config, &image_keys).await;
+        Self { dir, clock, records, config, image_keys, engine }
     }
 
     async fn engine(
@@ -76,6 +87,7 @@ impl World {
         clock: &Arc<ManualClock>,
         records: &Arc<Records>,
         config: &TrustEngineConfig,
+        image_keys: &[DsseKey],
     ) -> TrustEngine {
         let store = SqliteStore::open(&dir.path().join("test.db"), SqliteOptions::default()).await.unwrap();
         TrustEngine::new(Parts {
@@ -85,7 +97,7 @@ impl World {
             authority: Arc::new(Authority::open(&dir.path().join("ca")).unwrap()),
             trust_domain: "test.example".parse().unwrap(),
             anchors: TrustAnchors::default(),
-            image_keys: Vec::new(),
+            image_keys: image_keys.to_vec(),
             secret: EngineSecret::new([7; 32]),
             records: records.clone(),
             clock: clock.clone(),
@@ -98,7 +110,7 @@ impl World {
     /// The same engine after its process died: what was in memory is gone.
     pub(crate) async fn restart(&mut self) {
         self.records = Arc::new(Records::default());
-        self.engine = Self::engine(&self.dir, &self.clock, &self.records, &self.config).await;
+        self.engine = Self::engine(&self.dir, &self.clock, &self.records, &self.config, &self.image_keys).await;
         for record in self.engine.snapshot().await.unwrap() {
             self.records.publish(RecordChange::Put(Box::new(record)));
         }
