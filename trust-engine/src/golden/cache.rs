@@ -120,6 +120,49 @@ mod tests {
         assert!(kept.get(&ready(1).document().id).is_none());
     }
 
+    #[tokio::test]
+    async fn ten_thousand_devices_of_one_image_share_one_copy() {
+        use vouchsafe_model::image::ImageDocument;
+        use vouchsafe_model::{ReferenceValues, Sha256Digest};
+        use vouchsafe_store::{Images as _, SqliteOptions, SqliteStore};
+
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("test.db"), SqliteOptions::default()).await.unwrap();
+        let created_at = Timestamp::from_unix_secs(1);
+        let document = GoldenImage::new("web@1".parse().unwrap(), created_at);
+        let text = document.to_text();
+        let described = ImageDocument {
+            digest: Sha256Digest::new([7; 32]),
+            supersedes: Vec::new(),
+            overlap_secs: 0,
+            max_age_secs: None,
+            signed_by: None,
+        };
+        let image = Image {
+            id: document.id,
+            created_at,
+            reference: ReferenceValues { banks: Vec::new(), ignored: document.ignored_pcrs },
+            retired_at: None,
+            activated_at: created_at,
+            document: Some(described),
+        };
+        store.create_image_with_document(&image, &text, None).await.unwrap();
+
+        let shelf = Shelf::default();
+        let first = shelf.ready(&store, &image).await.unwrap().unwrap();
+        let mut copies = Vec::new();
+        for _ in 0..10_000 {
+            copies.push(shelf.ready(&store, &image).await.unwrap().unwrap());
+        }
+        assert!(copies.iter().all(|copy| Arc::ptr_eq(copy, &first)));
+        assert_eq!(Arc::strong_count(&first), 10_002, "the shelf's, the first and one for each device");
+
+        // Those that come at once, before it is ready, get one copy too.
+        let shelf = Shelf::default();
+        let (one, two) = tokio::join!(shelf.ready(&store, &image), shelf.ready(&store, &image));
+        assert!(Arc::ptr_eq(&one.unwrap().unwrap(), &two.unwrap().unwrap()));
+    }
+
     #[test]
     fn a_document_under_another_name_is_no_answer() {
         let text = GoldenImage::new("web@2".parse().unwrap(), Timestamp::from_unix_secs(1)).to_text();

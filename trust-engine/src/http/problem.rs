@@ -228,3 +228,28 @@ pub(super) fn bad_query(parameter: &'static str, error: &dyn std::fmt::Display) 
         .with_detail(format!("{parameter}: {error}"))
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vouchsafe_model::Sha256Digest;
+    use vouchsafe_wire::v1::logs::InflateError;
+
+    fn status_and_code(rejected: LogRejected) -> (u16, &'static str) {
+        let (status, code, _) = AttestRejected::Logs(rejected).told().unwrap();
+        (status, code)
+    }
+
+    #[test]
+    fn a_device_that_is_to_send_otherwise_gets_a_conflict_and_one_that_sends_nonsense_does_not() {
+        let (named, sent) = (Sha256Digest::new([1; 32]), Sha256Digest::new([2; 32]));
+        let position = LogRejected::Position { known: 7, sent: 0 };
+        assert_eq!(status_and_code(position), (409, "evidence.ima_position"));
+        assert_eq!(status_and_code(LogRejected::EventLogUnknown { named }), (409, "evidence.event_log_unknown"));
+        let bomb = LogRejected::Compressed { log: "IMA list", source: InflateError::TooLong { max: 7 } };
+        assert_eq!(status_and_code(bomb), (400, "evidence.log_compressed"));
+        assert_eq!(status_and_code(LogRejected::EventLogDigest { sent, named }), (422, "evidence.event_log_digest"));
+        assert_eq!(status_and_code(LogRejected::EventLogUnnamed), (422, "evidence.event_log_unnamed"));
+        assert_eq!(status_and_code(LogRejected::OtherBoot), (422, "evidence.ima_boot"));
+    }
+}

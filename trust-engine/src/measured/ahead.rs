@@ -61,7 +61,8 @@ impl TrustEngine {
         let record = self.store().boot(device).await.map_err(EngineError::from)?;
         let valid = self.valid_for(standing, now).await?;
         let bank = bank(standing.device.sha1_consent);
-        let Resumed { state, judged_by, .. } = Resumed::of(record.as_ref(), &from.boot, enrolment, bank, &valid.judges());
+        let Resumed { state, judged_by, .. } =
+            Resumed::of(record.as_ref(), &from.boot, enrolment, bank, &valid.judges());
         let position = |offset| ImaPosition { boot: from.boot.clone(), offset };
         if state.bytes() != from.offset {
             return Ok(Some(position(state.bytes())));

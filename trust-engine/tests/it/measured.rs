@@ -141,7 +141,7 @@ impl Machine {
 
     /// Sends evidence; the challenge of its answer becomes the present one.
     pub(crate) async fn send(&mut self, world: &World, evidence: Evidence) -> Result<Appraised, AttestRejected> {
-        let appraised = world.engine.attest(&self.device.peer, self.device.id, evidence).await?;
+        let appraised = Box::pin(world.engine.attest(&self.device.peer, self.device.id, evidence)).await?;
         self.device.challenge = appraised.challenge.clone();
         Ok(appraised)
     }
@@ -196,7 +196,7 @@ impl Machine {
 impl World {
     /// A host that booted and enrolled, and is assigned no image.
     pub(crate) async fn machine(&self) -> Machine {
-        let mut machine = Machine::new(self.enrolled().await);
+        let mut machine = Machine::new(Box::pin(self.enrolled()).await);
         machine.restart(&BOOT);
         machine
     }
@@ -213,7 +213,7 @@ impl World {
     }
 
     pub(crate) async fn import(&self, image: &GoldenImage) {
-        self.engine.import_image(ImageSource::Text(image.to_text())).await.unwrap();
+        Box::pin(self.engine.import_image(ImageSource::Text(image.to_text()))).await.unwrap();
     }
 
     pub(crate) async fn assign(&self, machine: &mut Machine, image: &ImageId) {

@@ -2,6 +2,7 @@
 
 use vouchsafe_attest::eventlog::{EventLog, EventType};
 use vouchsafe_attest::forge::BootLog;
+use vouchsafe_model::vector::TrustClaim;
 use vouchsafe_model::verdict::VerdictStatus;
 use vouchsafe_model::{FindingCode, HashAlgorithm, PcrIndex, Verdict};
 use vouchsafe_wire::v1::logs::{Deflated, SentLogs};
@@ -24,7 +25,7 @@ async fn a_host_that_is_as_captured_is_affirmed_and_sends_each_log_once() {
         assert!(verdict.coverage().boot && verdict.coverage().runtime);
         let vector = verdict.vector();
         let claims = [vector.instance_identity, vector.configuration, vector.executables, vector.file_system];
-        assert_eq!(claims.map(|claim| claim.get()), [2, 2, 2, 2]);
+        assert_eq!(claims.map(TrustClaim::get), [2, 2, 2, 2]);
     }
     // New entries alone: the engine goes on from where it is.
     let before = machine.list.bytes().len() as u64;
@@ -64,9 +65,12 @@ async fn another_command_line_is_named_by_its_event_and_its_text() {
     assert_eq!(codes(&verdict), [FindingCode::CommandLineMismatch]);
 }
 
+/// Another boot, what the data of its event holds, and what is found of what was there before.
+type Change = (Boot, &'static [u8], &'static str, FindingCode, &'static [u8]);
+
 #[tokio::test]
 async fn another_initrd_kernel_or_loader_is_named_by_event_path_and_digest() {
-    let changes: [(Boot, &[u8], &str, FindingCode, &[u8]); 3] = [
+    let changes: [Change; 3] = [
         (Boot { initrd: b"another", ..BOOT }, b"/initrd.img\0", "/initrd.img", FindingCode::InitrdUnknown, BOOT.initrd),
         (Boot { kernel: b"another", ..BOOT }, b"/vmlinuz\0", "/vmlinuz", FindingCode::BootImageUnknown, BOOT.kernel),
         (

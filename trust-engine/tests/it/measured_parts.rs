@@ -280,3 +280,45 @@ async fn send_in_parts(machine: &Machine, world: &World) {
         offset = position.offset;
     }
 }
+
+#[tokio::test]
+async fn parts_and_evidence_that_race_are_taken_once_and_none_is_lost() {
+    let world = World::new().await;
+    let mut machine = world.golden_machine().await;
+    let known = machine.known();
+    run_more(&mut machine, 4);
+    let part = machine.part(known);
+    let (one, two) = tokio::join!(machine.ahead(&world, part.clone()), machine.ahead(&world, part.clone()));
+    assert_eq!((one.unwrap().offset, two.unwrap().offset), (end(&machine), end(&machine)));
+    // Evidence that was made before the parts came is told where the engine is by now.
+    let rejected = machine.attest_with(&world, machine.logs()).await.unwrap_err();
+    assert!(matches!(rejected, AttestRejected::Logs(LogRejected::Position { .. })), "{rejected}");
+    machine.ask(&world).await;
+    run_more(&mut machine, 1);
+    world.step(&mut machine.device, 60);
+    let (evidence, more) = (machine.evidence(machine.logs()), machine.part(machine.known()));
+    let (attested, ahead) = tokio::join!(
+        world.engine.attest(&machine.device.peer, machine.device.id, evidence),
+        machine.ahead(&world, more)
+    );
+    ahead.unwrap();
+    match attested {
+        Ok(appraised) => assert_eq!(told(&appraised.verdict), Vec::<String>::new()),
+        Err(AttestRejected::Logs(LogRejected::Position { .. })) => {}
+        Err(rejected) => panic!("{rejected}"),
+    }
+    machine.ask(&world).await;
+    let verdict = machine.attest(&world).await;
+    assert_eq!(told(&verdict), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_revoked_device_sends_nothing_ahead() {
+    let world = World::new().await;
+    let mut machine = world.golden_machine().await;
+    run_more(&mut machine, 1);
+    let reason = vouchsafe_wire::v1::operate::RevokeDevice { reason: "stolen".into() };
+    world.engine.revoke_device(machine.device.id, &reason).await.unwrap();
+    let rejected = machine.ahead(&world, machine.part(machine.known())).await.unwrap_err();
+    assert!(matches!(rejected, AheadRejected::Device(AttestRejected::Revoked { .. })), "{rejected}");
+}

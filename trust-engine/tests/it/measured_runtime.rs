@@ -222,3 +222,37 @@ async fn a_host_that_never_sends_a_list_is_missed_it() {
     assert_eq!(codes(&verdict), [FindingCode::ImaMissing]);
     assert!(!verdict.coverage().runtime);
 }
+
+#[tokio::test]
+async fn a_list_of_which_pcr_10_is_not_quoted_proves_nothing() {
+    let mut config = vouchsafe_trust_engine::config::TrustEngineConfig::default();
+    config.enrol.minimum_endorsement = vouchsafe_trust_engine::config::MinimumEndorsement::DangerNone;
+    config.attest.pcrs = "0-9,11-15".parse().unwrap();
+    let world = World::with(config).await;
+    let mut machine = world.machine().await;
+    let image = machine.image(&world, "host@1");
+    world.import(&image).await;
+    world.assign(&mut machine, &image.id).await;
+    for _ in 0..2 {
+        let verdict = machine.attest(&world).await;
+        failed(&world, &machine, &verdict);
+        assert_eq!(the(&verdict, FindingCode::PcrNotQuoted).pcr.map(PcrIndex::get), Some(10));
+        assert!(!verdict.coverage().runtime);
+    }
+}
+
+#[tokio::test]
+async fn another_name_of_the_boot_does_not_wash_off_what_ran() {
+    let world = World::new().await;
+    let mut machine = world.golden_machine().await;
+    machine.run("/usr/bin/rogue", b"a rogue");
+    let verdict = machine.attest(&world).await;
+    assert_eq!(codes(&verdict), [FindingCode::FileUnlisted]);
+    machine.boot = crate::measured::boot_id(99);
+    for logs in [SentLogs::default(), machine.logs()] {
+        let verdict = machine.attest_with(&world, logs).await.unwrap();
+        failed(&world, &machine, &verdict);
+    }
+    let verdict = machine.attest(&world).await;
+    assert_eq!(codes(&verdict), [FindingCode::FileUnlisted]);
+}
