@@ -21,7 +21,7 @@ use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, EvidencePayload
 use crate::appraise::{Appraisal, Context, appraise};
 use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::enrol::complete::json;
-use crate::measured::{LogRejected, Progress, Received};
+use crate::measured::{LogRejected, Progress, Received, receive_logs};
 use crate::nonce::{LiveNonce, NonceRejected, sha256};
 use crate::score::event::TrustEvent;
 
@@ -145,12 +145,14 @@ impl TrustEngine {
         };
         let payload: EvidencePayload = serde_json::from_str(&evidence.payload).map_err(AttestRejected::Payload)?;
 
+        let event_log = self.event_log(payload.event_log, &evidence.logs).await??;
         if standing.device.image.is_none() {
-            self.match_image(&mut standing, &quote).await?;
+            let log = event_log.as_ref().map(|(_, bytes)| bytes.as_slice());
+            self.match_image(&mut standing, &quote, log).await?;
         }
         let valid = self.valid_for(&standing, now).await?;
         let record = self.store().boot(device).await.map_err(EngineError::from)?;
-        let received = self.receive_logs(&standing, record.as_ref(), &payload, &evidence.logs, &valid).await??;
+        let received = receive_logs(&standing, record.as_ref(), &payload, &evidence.logs, event_log, &valid)?;
         let context = Context {
             attestation: AttestationId::new(now, &self.random()?),
             now,

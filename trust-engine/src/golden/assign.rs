@@ -2,16 +2,24 @@
 
 use vouchsafe_attest::image::pcrs;
 use vouchsafe_attest::quote::AuthenticQuote;
+use vouchsafe_model::verdict::VerdictStatus;
 use vouchsafe_model::{Image, ImageId};
 use vouchsafe_store::{Page, PageLimit, Standing};
 
+use super::ValidImages;
+use crate::appraise::of_boot;
 use crate::config::FirstUse;
-use crate::engine::{EngineError, TrustEngine};
+use crate::engine::{EngineError, TrustEngine, compute};
 
 impl TrustEngine {
-    /// Assigns the newest image whose PCR values the quote meets in full, where the settings let it. An image that holds
-    /// no PCR value is assigned by an operator: whatever a device says in its logs, it could say of any image.
-    pub(crate) async fn match_image(&self, standing: &mut Standing, quote: &AuthenticQuote) -> Result<(), EngineError> {
+    /// Assigns the newest image that the boot meets in full, PCR values and log, where the settings let it. An image that
+    /// holds no PCR value is assigned by an operator: whatever a device says in its logs, it could say of any image.
+    pub(crate) async fn match_image(
+        &self,
+        standing: &mut Standing,
+        quote: &AuthenticQuote,
+        event_log: Option<&[u8]>,
+    ) -> Result<(), EngineError> {
         if self.parts.config.attest.first_use != FirstUse::Match {
             return Ok(());
         }
@@ -22,7 +30,7 @@ impl TrustEngine {
             let Some(last) = images.last().map(|image| image.id.clone()) else { break };
             for image in images.into_iter().filter(|image| image.retired_at.is_none()) {
                 let is_newer = newest.as_ref().is_none_or(|newest| newest.created_at <= image.created_at);
-                if is_newer && self.meets(&image, quote).await? {
+                if is_newer && self.meets(&image, quote, event_log).await? {
                     newest = Some(image);
                 }
             }
@@ -36,10 +44,20 @@ impl TrustEngine {
         Ok(())
     }
 
-    async fn meets(&self, image: &Image, quote: &AuthenticQuote) -> Result<bool, EngineError> {
+    async fn meets(
+        &self,
+        image: &Image,
+        quote: &AuthenticQuote,
+        event_log: Option<&[u8]>,
+    ) -> Result<bool, EngineError> {
         let Ok(ready) = self.shelf.ready(self.store(), image).await? else { return Ok(false) };
         let holds_values = !ready.document().pcrs.is_empty();
-        Ok(holds_values && pcrs::compare(quote, &ready).is_empty())
+        if !holds_values || !pcrs::compare(quote, &ready).is_empty() {
+            return Ok(false);
+        }
+        let (quote, log, dbx) = (quote.clone(), event_log.map(<[u8]>::to_vec), self.dbx().await?);
+        let compare = move || of_boot(&quote, log.as_deref(), &ValidImages::of_candidate(ready), &dbx);
+        Ok(VerdictStatus::of(&compute(compare).await?) != VerdictStatus::Contraindicated)
     }
 
     /// Assigns the image that the boot met instead of the one that it superseded: the host has been updated. A boot that

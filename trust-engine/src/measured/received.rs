@@ -64,27 +64,8 @@ pub enum LogRejected {
 }
 
 impl TrustEngine {
-    /// Decompresses the logs of evidence, and finds what is known of those that were not sent again.
-    pub(crate) async fn receive_logs(
-        &self,
-        standing: &Standing,
-        record: Option<&BootRecord>,
-        payload: &EvidencePayload,
-        sent: &SentLogs,
-        valid: &ValidImages,
-    ) -> Result<Result<Received, LogRejected>, EngineError> {
-        let event_log = match self.event_log(payload.event_log, sent).await? {
-            Ok(event_log) => event_log,
-            Err(rejected) => return Ok(Err(rejected)),
-        };
-        let resumed = payload.boot.as_ref().map(|boot| {
-            let enrolment = standing.device.keys.enrolment;
-            Resumed::of(record, boot, enrolment, bank(standing.device.sha1_consent), &valid.judges())
-        });
-        Ok(next_part(resumed, payload, sent.ima.as_ref()).map(|ima| Received { event_log, ima }))
-    }
-
-    async fn event_log(
+    /// The event log that the evidence names: what was sent, decompressed, or what is stored.
+    pub(crate) async fn event_log(
         &self,
         named: Option<Sha256Digest>,
         sent: &SentLogs,
@@ -117,6 +98,22 @@ impl TrustEngine {
         let bank = bank(standing.device.sha1_consent);
         Ok(progress::known(&record, standing.device.keys.enrolment, bank, &judges))
     }
+}
+
+/// Puts the event log together with what comes next of the IMA list, decompressed.
+pub(crate) fn receive_logs(
+    standing: &Standing,
+    record: Option<&BootRecord>,
+    payload: &EvidencePayload,
+    sent: &SentLogs,
+    event_log: Option<(Sha256Digest, Vec<u8>)>,
+    valid: &ValidImages,
+) -> Result<Received, LogRejected> {
+    let resumed = payload.boot.as_ref().map(|boot| {
+        let enrolment = standing.device.keys.enrolment;
+        Resumed::of(record, boot, enrolment, bank(standing.device.sha1_consent), &valid.judges())
+    });
+    Ok(Received { event_log, ima: next_part(resumed, payload, sent.ima.as_ref())? })
 }
 
 /// The part of the IMA list that comes next; empty when nothing was sent of a list that is known.

@@ -8,7 +8,7 @@ use vouchsafe_model::{FindingCode, HashAlgorithm, PcrIndex, Verdict};
 use vouchsafe_wire::v1::logs::{Deflated, SentLogs};
 
 use crate::measured::{BOOT, Boot, LOADER_PATH, Machine, codes, the, told};
-use crate::world::{World, sha256};
+use crate::world::{START, World, sha256};
 
 #[tokio::test]
 async fn a_host_that_is_as_captured_is_affirmed_and_sends_each_log_once() {
@@ -36,6 +36,8 @@ async fn a_host_that_is_as_captured_is_affirmed_and_sends_each_log_once() {
     assert!(machine.known() > before);
     assert!(world.score(machine.device.id) > 0.0);
 }
+
+const LATER: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Restarts a golden host otherwise, and holds the verdict that follows against what has to be found.
 async fn restarted(change: impl FnOnce(&mut Machine)) -> (Machine, Verdict) {
@@ -168,6 +170,31 @@ async fn what_a_log_leaves_out_of_a_pcr_of_the_boot_loader_is_not_vouched_for() 
     .await;
     assert_eq!(codes(&verdict), [FindingCode::PcrNotQuoted], "{:?}", told(&verdict));
     assert_eq!(the(&verdict, FindingCode::PcrNotQuoted).pcr.map(PcrIndex::get), Some(9));
+}
+
+#[tokio::test]
+async fn the_first_evidence_meets_the_image_of_its_boot_and_not_the_newest_of_its_firmware() {
+    let world = World::new().await;
+    let mut web = world.machine().await;
+    let mut other = world.machine().await;
+    other.restart(&Boot { kernel: b"the kernel of a database", ..BOOT });
+    let (web_image, other_image) = (web.image(&world, "web@1"), other.image(&world, "db@1"));
+    world.import(&web_image).await;
+    world.advance(1);
+    world.import(&vouchsafe_attest::image::GoldenImage { created_at: START.plus(LATER), ..other_image }).await;
+    for (machine, image) in [(&mut web, "web@1"), (&mut other, "db@1")] {
+        machine.ask(&world).await;
+        world.step(&mut machine.device, 1);
+        let evidence = machine.evidence(machine.logs());
+        let verdict = machine.send(&world, evidence).await.unwrap().verdict;
+        assert_eq!(verdict.image(), Some(&image.parse().unwrap()), "{:?}", told(&verdict));
+        assert_eq!(codes(&verdict), []);
+    }
+    // One that meets none waits for an operator, who is told nothing wrong of it.
+    let mut stranger = world.machine().await;
+    stranger.restart(&Boot { kernel: b"the kernel of a stranger", ..BOOT });
+    let verdict = stranger.attest(&world).await;
+    assert_eq!((verdict.image(), codes(&verdict)), (None, vec![FindingCode::ImageUnassigned]));
 }
 
 #[tokio::test]
