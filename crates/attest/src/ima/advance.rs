@@ -70,21 +70,27 @@ impl ImaState {
     ) -> Result<Advance, ImaError> {
         let mut appraiser = Appraiser::new(self.clone(), context)?;
         let mut entries = Entries::resume(part, self.entries, self.bytes);
-        let mut ahead = Ahead::default();
+        let mut ahead = Ahead::new();
         let mut is_quoted = appraiser.is_at(quoted);
         let mut consumed_bytes = 0;
         while !is_quoted {
             ahead.read(&mut entries, context.policy);
-            if ahead.entries.is_empty() {
-                break;
-            }
-            for ((entry, end), name) in ahead.entries.iter().zip(&ahead.names) {
-                appraiser.take_named(entry.as_ref().map_err(Clone::clone)?, *name);
+            for (entry, (name, end)) in ahead.entries.iter().zip(ahead.names.iter().zip(&ahead.ends)) {
+                appraiser.take_named(entry, *name);
                 consumed_bytes = *end;
                 is_quoted = appraiser.is_at(quoted);
                 if is_quoted {
                     break;
                 }
+            }
+            if is_quoted {
+                break;
+            }
+            if let Some(error) = ahead.error {
+                return Err(error);
+            }
+            if ahead.names.is_empty() {
+                break;
             }
         }
         if let Some(quoted) = quoted.filter(|_| !is_quoted) {
@@ -127,24 +133,38 @@ impl ImaState {
 }
 
 /// Some entries that were read before the first of them is judged, so that the policy's memory is at hand for them.
-///
-/// What is wrong with one counts when its turn comes: it may lie behind the quoted value.
-#[derive(Default)]
 struct Ahead<'a> {
-    /// Each with where it ends.
-    entries: Vec<(Result<Entry<'a>, ImaError>, usize)>,
-    /// The name of each, if it is at hand.
+    /// As many of these as there are names were read.
+    entries: Vec<Entry<'a>>,
+    /// The name of each; an empty one if it is not at hand.
     names: Vec<Hashed<'a>>,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// What is wrong with the entry behind them. It counts when its turn comes: it may lie behind the quoted value.
+    error: Option<ImaError>,
 }
 
 impl<'a> Ahead<'a> {
-    fn read(&mut self, entries: &mut Entries<'a>, policy: Option<&RuntimePolicy>) {
-        self.entries.clear();
+    fn new() -> Self {
+        let entries = (0..MAX_AHEAD).map(|_| Entry::blank()).collect();
+        Self { entries, names: Vec::with_capacity(MAX_AHEAD), ends: Vec::with_capacity(MAX_AHEAD), error: None }
+    }
+
+    fn read(&mut self, list: &mut Entries<'a>, policy: Option<&RuntimePolicy>) {
         self.names.clear();
-        while self.entries.len() < MAX_AHEAD {
-            let Some(entry) = entries.next() else { break };
-            self.names.push(Hashed::of(entry.as_ref().ok().and_then(Entry::name).unwrap_or_default()));
-            self.entries.push((entry, entries.consumed()));
+        self.ends.clear();
+        for entry in &mut self.entries {
+            match list.read_into(entry) {
+                Some(Ok(())) => {
+                    self.names.push(Hashed::of(entry.name().unwrap_or_default()));
+                    self.ends.push(list.consumed());
+                }
+                Some(Err(error)) => {
+                    self.error = Some(error);
+                    break;
+                }
+                None => break,
+            }
         }
         if let Some(policy) = policy {
             policy.warm(&self.names);
@@ -211,7 +231,8 @@ impl<'p> Appraiser<'p> {
             let found = format!("PCR {}", entry.pcr());
             self.find(entry, FindingCode::ImaOtherPcr, Some("PCR 10".to_owned()), found);
         }
-        let fields = entry.fields();
+        let read = if entry.fields_at_hand().is_some() { None } else { entry.fields() };
+        let fields = entry.fields_at_hand().or(read.as_ref());
         let is_boot_aggregate = is_replayed && fields.is_some_and(|fields| fields.name == BOOT_AGGREGATE);
         if entry.number() == 1 && !is_boot_aggregate {
             self.find(entry, FindingCode::ImaBootAggregateMissing, None, "another entry comes first");
@@ -232,8 +253,8 @@ impl<'p> Appraiser<'p> {
                 let found = format!("an entry of the template {}, which is not known", entry.template());
                 self.find(entry, FindingCode::FileUnlisted, None, found);
             }
-            Some(fields) if is_boot_aggregate => self.take_boot_aggregate(entry, &fields),
-            Some(fields) => self.take_measured(entry, &fields, name, is_replayed),
+            Some(fields) if is_boot_aggregate => self.take_boot_aggregate(entry, fields),
+            Some(fields) => self.take_measured(entry, fields, name, is_replayed),
         }
     }
 

@@ -4,8 +4,6 @@
 //! like two entries. Neither of the two recomputes, so that it is told and never believed; the binary list has no such
 //! doubt.
 
-use std::borrow::Cow;
-
 use vouchsafe_model::PcrIndex;
 use vouchsafe_model::hash::from_hex;
 
@@ -18,9 +16,9 @@ use super::template::{Field, MAX_TEMPLATE_DATA_LEN, Template};
 /// The longest line, in bytes: template data in hexadecimal, and what stands before it.
 pub(super) const MAX_LINE_LEN: usize = 2 * MAX_TEMPLATE_DATA_LEN + 1024;
 
-/// Reads the line that the bytes begin with, and says how long it is; `None` when its end is not there. With `is_whole`,
+/// Reads the line that the bytes begin with into `into`, and says how long it is; `None` when its end is not there. With `is_whole`,
 /// the last line needs no line break.
-pub(super) fn read(bytes: &[u8], is_whole: bool) -> Result<Option<(Entry<'_>, usize)>, Misfit> {
+pub(super) fn read<'a>(bytes: &'a [u8], is_whole: bool, into: &mut Entry<'a>) -> Result<Option<usize>, Misfit> {
     let window = bytes.get(..=MAX_LINE_LEN).unwrap_or(bytes);
     let (line, len) = match window.iter().position(|byte| *byte == b'\n') {
         Some(end) => (window.get(..end).unwrap_or_default(), end.saturating_add(1)),
@@ -28,10 +26,10 @@ pub(super) fn read(bytes: &[u8], is_whole: bool) -> Result<Option<(Entry<'_>, us
         None if is_whole && !window.is_empty() => (window, window.len()),
         None => return Ok(None),
     };
-    entry(line).map(|entry| Some((entry, len)))
+    entry(line, into).map(|()| Some(len))
 }
 
-fn entry(line: &[u8]) -> Result<Entry<'_>, Misfit> {
+fn entry<'a>(line: &'a [u8], into: &mut Entry<'a>) -> Result<(), Misfit> {
     let mut columns = Columns { line, at: Some(0) };
     // `%2d`: a PCR of one digit has a blank before it.
     if line.first() == Some(&b' ') {
@@ -74,7 +72,8 @@ fn entry(line: &[u8]) -> Result<Entry<'_>, Misfit> {
         return Err((data_at, ImaProblem::TemplateDataLen { len: data.len().try_into().unwrap_or(u64::MAX) }));
     }
     // What is wrong with the data is not more than a column wrong: the line is where to look.
-    Entry::new(pcr, logged, template, Cow::Owned(data)).map_err(|(_, problem)| (data_at, problem))
+    (into.pcr, into.logged, into.template) = (pcr, logged, template);
+    into.own(data).map_err(|(_, problem)| (data_at, problem))
 }
 
 /// A field as a binary list has it, without its length.

@@ -1,7 +1,5 @@
 //! Binary lists: `binary_runtime_measurements`, as little-endian kernels write them.
 
-use std::borrow::Cow;
-
 use vouchsafe_model::PcrIndex;
 
 use super::entry::{Entry, TEMPLATE_HASH_LEN};
@@ -9,11 +7,11 @@ use super::error::ImaProblem;
 use super::fields::{IMA_DIGEST_LEN, MAX_EVENT_NAME_LEN, Misfit};
 use super::template::{MAX_TEMPLATE_DATA_LEN, MAX_TEMPLATE_NAME_LEN, Template};
 
-/// Reads the entry that the bytes begin with, and says how long it is; `None` when they end before it does.
+/// Reads the entry that the bytes begin with into `entry`, and says how long it is; `None` when they end before it does.
 ///
 /// Lengths are judged before the bytes that they are of, so that no length can make a reader wait for ever.
 #[inline]
-pub(super) fn read(bytes: &[u8]) -> Result<Option<(Entry<'_>, usize)>, Misfit> {
+pub(super) fn read<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<Option<usize>, Misfit> {
     let mut cursor = Cursor { bytes, at: 0 };
     let Some(pcr) = cursor.number() else { return Ok(None) };
     if pcr >= u32::from(PcrIndex::COUNT) {
@@ -26,11 +24,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<(Entry<'_>, usize)>, Misfit> {
         return Err((name_at, ImaProblem::TemplateName));
     }
     let Some(name) = cursor.take(name_len) else { return Ok(None) };
-    let template = Template::find(name).ok_or((name_at.saturating_add(4), ImaProblem::TemplateName))?;
-    let Some((data_at, data)) = data_of(&mut cursor, &template)? else { return Ok(None) };
-    let entry = Entry::new(pcr, *logged, template, Cow::Borrowed(data))
-        .map_err(|(offset, problem)| (data_at.saturating_add(offset), problem))?;
-    Ok(Some((entry, cursor.at)))
+    entry.template = Template::find(name).ok_or((name_at.saturating_add(4), ImaProblem::TemplateName))?;
+    let Some((data_at, data)) = data_of(&mut cursor, &entry.template)? else { return Ok(None) };
+    entry.pcr = pcr;
+    entry.logged = *logged;
+    entry.borrow(data).map_err(|(offset, problem)| (data_at.saturating_add(offset), problem))?;
+    Ok(Some(cursor.at))
 }
 
 /// Where the template data begins, and the data.

@@ -47,6 +47,10 @@ impl<'a> FileDigest<'a> {
 
     /// From what stands before the digest, colons included, and the digest.
     pub(super) fn from_parts(prefix: &'a [u8], bytes: &'a [u8], has_kind: bool) -> Option<Self> {
+        // What nearly every entry has.
+        if prefix == b"sha256:" && !has_kind && bytes.len() == HashAlgorithm::Sha256.digest_len() {
+            return Some(Self::of_content(HashAlgorithm::Sha256, bytes));
+        }
         let prefix = std::str::from_utf8(prefix).ok()?.strip_suffix(':')?;
         let (kind, algorithm) = if has_kind {
             match prefix.split_once(':')? {

@@ -26,19 +26,26 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Checks the form of the data.
+    /// Room for an entry. Lists are read into such room, as moving entries about takes as long as reading them.
+    pub(super) fn blank() -> Self {
+        let (template, data) = (Template::default(), Cow::Borrowed(&[][..]));
+        Self { number: 0, pcr: 0, logged: [0; TEMPLATE_HASH_LEN], template, data, fields: None }
+    }
+
+    /// Takes template data that lies in the list, and checks its form.
     #[inline]
-    pub(super) fn new(
-        pcr: u32,
-        logged: [u8; TEMPLATE_HASH_LEN],
-        template: Template<'a>,
-        data: Cow<'a, [u8]>,
-    ) -> Result<Self, Misfit> {
-        let fields = match &data {
-            Cow::Borrowed(data) => Fields::read(&template, data)?,
-            Cow::Owned(data) => Fields::read(&template, data)?.and(None),
-        };
-        Ok(Self { number: 0, pcr, logged, template, data, fields })
+    pub(super) fn borrow(&mut self, data: &'a [u8]) -> Result<(), Misfit> {
+        self.data = Cow::Borrowed(data);
+        self.fields = None;
+        Fields::read_into(&mut self.fields, &self.template, data)
+    }
+
+    /// Takes template data that was made from a line, and checks its form.
+    pub(super) fn own(&mut self, data: Vec<u8>) -> Result<(), Misfit> {
+        self.fields = None;
+        Fields::read(&self.template, &data)?;
+        self.data = Cow::Owned(data);
+        Ok(())
     }
 
     /// Which entry it is; the first since boot is 1.
@@ -72,9 +79,14 @@ impl<'a> Entry<'a> {
         self.fields.or_else(|| Fields::read(&self.template, &self.data).ok().flatten())
     }
 
+    /// The same, where they are, if they are at hand.
+    pub(super) fn fields_at_hand(&self) -> Option<&Fields<'a>> {
+        self.fields.as_ref()
+    }
+
     /// The name, when it can be told without reading the entry once more.
     pub(super) fn name(&self) -> Option<&'a [u8]> {
-        self.fields.map(|fields| fields.name)
+        self.fields.as_ref().map(|fields| fields.name)
     }
 
     /// Whether the template hash that the list tells is that of the data. A violation has none.

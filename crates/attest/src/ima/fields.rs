@@ -33,11 +33,19 @@ impl<'a> Fields<'a> {
     /// Reads template data as it stands in a binary list.
     #[inline]
     pub(super) fn read(template: &Template<'_>, data: &'a [u8]) -> Result<Option<Self>, Misfit> {
-        let Some(fields) = &template.fields else { return Ok(None) };
+        let mut read = None;
+        Self::read_into(&mut read, template, data).map(|()| read)
+    }
+
+    /// The same, where it is to stay.
+    #[inline]
+    pub(super) fn read_into(into: &mut Option<Self>, template: &Template<'_>, data: &'a [u8]) -> Result<(), Misfit> {
+        let Some(fields) = &template.fields else { return Ok(()) };
         if template.is_ima() {
-            return Self::read_ima(data).map(Some);
+            *into = Some(Self::read_ima(data)?);
+            return Ok(());
         }
-        let mut read = Self::default();
+        let read = into.insert(Self::default());
         let mut offset = 0usize;
         let mut rest = data;
         for field in fields.iter() {
@@ -50,7 +58,7 @@ impl<'a> Fields<'a> {
             offset = offset.saturating_add(len);
             rest = behind;
         }
-        if rest.is_empty() { Ok(Some(read)) } else { Err((offset, ImaProblem::TrailingData { left: rest.len() })) }
+        if rest.is_empty() { Ok(()) } else { Err((offset, ImaProblem::TrailingData { left: rest.len() })) }
     }
 
     /// The template `ima`: a digest without, and a name with its length, which has no NUL.

@@ -71,25 +71,24 @@ impl<'a> Entries<'a> {
     }
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Result<Entry<'a>, ImaError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Entries<'a> {
+    /// Reads the next entry into `entry`; `None` when there is none.
+    pub(super) fn read_into(&mut self, entry: &mut Entry<'a>) -> Option<Result<(), ImaError>> {
         if self.has_failed {
             return None;
         }
         let rest = self.bytes.get(self.consumed..)?;
         let read = match self.format {
-            ListFormat::Ascii => ascii::read(rest, self.is_whole),
-            ListFormat::Binary => binary::read(rest),
+            ListFormat::Ascii => ascii::read(rest, self.is_whole, entry),
+            ListFormat::Binary => binary::read(rest, entry),
         };
         match read {
             Ok(None) => None,
-            Ok(Some((mut entry, len))) => {
+            Ok(Some(len)) => {
                 self.earlier = self.earlier.saturating_add(1);
                 entry.number = self.earlier;
                 self.consumed = self.consumed.saturating_add(len);
-                Some(Ok(entry))
+                Some(Ok(()))
             }
             Err((at, problem)) => {
                 self.has_failed = true;
@@ -98,5 +97,14 @@ impl<'a> Iterator for Entries<'a> {
                 Some(Err(ImaError { entry: self.earlier.saturating_add(1), offset, problem }))
             }
         }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>, ImaError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut entry = Entry::blank();
+        self.read_into(&mut entry).map(|read| read.map(|()| entry))
     }
 }

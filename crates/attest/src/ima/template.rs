@@ -107,7 +107,7 @@ impl Field {
 }
 
 /// A template: its name, and its fields if they are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Template<'a> {
     pub(super) name: &'a str,
     /// `None` when at least one field is not known.
@@ -119,13 +119,12 @@ impl<'a> Template<'a> {
     /// The template of this name: one of the kernel's own, or a list of fields (`ima_template_fmt=d-ng|n-ng`). `None` when
     /// it is no name at all.
     pub(super) fn find(name: &'a [u8]) -> Option<Self> {
+        if let Some((name, fields)) = NAMED.iter().find(|(named, _)| named.as_bytes() == name) {
+            return Some(Self { name, fields: Some(Cow::Borrowed(fields)), is_ima: *name == "ima" });
+        }
         let is_name = !name.is_empty() && name.len() <= MAX_TEMPLATE_NAME_LEN && name.iter().all(u8::is_ascii_graphic);
         let name = std::str::from_utf8(name).ok().filter(|_| is_name)?;
-        let fields = match NAMED.iter().find(|(named, _)| *named == name) {
-            Some((_, fields)) => Some(Cow::Borrowed(*fields)),
-            None => listed(name).map(Cow::Owned),
-        };
-        Some(Self { name, fields, is_ima: name == "ima" })
+        Some(Self { name, fields: listed(name).map(Cow::Owned), is_ima: false })
     }
 
     /// Whether it is the oldest template, which is written and hashed like no other.
