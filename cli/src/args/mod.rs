@@ -21,7 +21,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// What the exit codes mean, at the end of the help of the whole program.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; for `decision ask`: allow; for `verify` and `image verify`: authentic; for `appraise`: no failure
+  0  done; for `decision ask`: allow; for `verify` and `image verify`: authentic;
+     for `appraise`: no failure
   1  it could not be done, or was asked for in the wrong way; standard error says which
   2  `verify`, `image verify`: not authentic; `image check --strict`, `image merge`: refused;
      `appraise`: something in the log failed

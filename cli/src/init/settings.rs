@@ -109,6 +109,10 @@ const TAIL: &str = r#"
 # A file of the trust model's parameters in place of the built-in ones.
 # file = "model.toml"
 
+[images]
+# Public keys (PEM) for golden images: with any, only images that one of these signed are imported.
+# keys = []
+
 [store]
 # The SQLite file.
 # file = "vouchsafe.db"

@@ -92,7 +92,7 @@ fn unusable_input_exits_1_and_says_where_and_why() {
         (&["empty"][..], "is empty"),
         (&["absent"], "absent"),
         (&["text"], "line 1, at byte 0: the PCR is no number from 0 to 23"),
-        (&["second"], "line 2, at byte 127: the template hash is not written in hexadecimal"),
+        (&["second"], "line 2, at byte 129: the template hash is not written in hexadecimal"),
         (&["binary"], "entry 1, at byte 0: truncated"),
         (&["good", "--policy", "bad.toml"], "digests, '/a/../b'"),
         (&["good", "--policy", "typo.toml"], "unknown field `excludes`"),
