@@ -110,12 +110,12 @@ fn found(facts: &BootFacts, dbx: &Dbx) -> Vec<String> {
 
 #[test]
 fn an_image_is_revoked_by_its_digest() {
-    let mut facts = BootFacts::default();
-    facts.boot_chain = vec![
+    let boot_chain = vec![
         image(7, BootImageKind::Application, "/old-shim.efi", "bad"),
         image(8, BootImageKind::BootDriver, "card", "c0"),
         image(9, BootImageKind::Application, "/fine.efi", "c1"),
     ];
+    let facts = BootFacts { boot_chain, ..BootFacts::default() };
     let listed = |hex: &str| hashed(crate::image_boot::digest(hex));
     let dbx: Dbx = [listed("bad"), listed("c0")].iter().collect();
     let findings = revoked(&facts, &dbx);

@@ -149,8 +149,8 @@ fn nothing_survives_one_flipped_bit_of_payload_type_or_signature() {
 #[test]
 fn bytes_cannot_move_between_type_and_payload() {
     let signer = Signer::p256();
-    let signed = signer.envelope("application/example 7 a", b"payload");
-    let mut moved: serde_json::Value = serde_json::from_str(&signed.to_json()).unwrap();
+    let envelope = signer.envelope("application/example 7 a", b"payload");
+    let mut moved: serde_json::Value = serde_json::from_str(&envelope.to_json()).unwrap();
     moved["payloadType"] = TYPE.into();
     moved["payload"] = BASE64.encode(b"a 7 payload").into();
     let moved = Envelope::parse(moved.to_string().as_bytes()).unwrap();
