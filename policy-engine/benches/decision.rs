@@ -76,7 +76,7 @@ fn question(number: u32, encrypted: bool) -> Question {
         }),
         application: Some(Application { id: "psql".to_owned(), version: Some("16.3".to_owned()) }),
         network: Some(Network { source_ip: Some([192, 0, 2, 1].into()), authenticated: true, encrypted }),
-        request: Request { action: "read".to_owned(), resource: "db:orders".to_owned() },
+        request: Request::new("read", "db:orders"),
     };
     Question::check(ask).unwrap()
 }

@@ -17,7 +17,7 @@ pub use group::{GroupCommit, GroupCommitSettings};
 use crate::question::Question;
 
 /// The most bytes of [`LogEntry::request`]. The bounds of a [`Question`] keep every request below it.
-pub const MAX_REQUEST_LEN: usize = 16 * 1024;
+pub const MAX_REQUEST_LEN: usize = 160 * 1024;
 
 /// Where decisions are put on record before they are answered.
 #[async_trait]

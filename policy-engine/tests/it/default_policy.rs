@@ -106,7 +106,7 @@ prop_compose! {
             user: user.map(|(id, roles, authenticated_at)| User { id, roles, authenticated_at, factors: Vec::new() }),
             application: application.map(|(id, version)| Application { id, version }),
             network: network.map(|(source_ip, authenticated, encrypted)| Network { source_ip, authenticated, encrypted }),
-            request: Request { action, resource },
+            request: Request::new(action, resource),
         }
     }
 }
