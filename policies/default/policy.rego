@@ -23,6 +23,7 @@ allow if {
 	device.state == "active"
 
 	# ... whose certificate is good ...
+	is_array(device.vetoes)
 	every veto in device.vetoes {
 		veto != "certificate_expired"
 	}
@@ -78,8 +79,10 @@ special_scores := {prefix: points |
 # The flows that there are meant to be are listed in data.json, under "flows": what a resource begins with, and what may be
 # done to it, "*" for anything. Whatever is not listed is denied, so that nothing is reached that nobody thought of.
 flow_is_listed if {
+	is_object(data.flows)
 	some prefix, actions in data.flows
 	startswith(input.request.resource, prefix)
+	is_array(actions)
 	some action in actions
 	action in {"*", input.request.action}
 }
