@@ -77,9 +77,12 @@ finding_codes! {
     /// A PCR does not have the value that the golden image holds.
     PcrMismatch, "pcr.mismatch", Failure,
         "find out what changed in what this PCR measures; if it was meant, capture a new version of the image";
-    /// The golden image holds a value for a PCR that the quote does not cover.
+    /// The golden image asks for a PCR that the quote does not cover.
     PcrNotQuoted, "pcr.not_quoted", Failure,
         "add the PCR to the engine's PCR selection or let the image ignore it";
+    /// The golden image asks what was measured into a PCR, and the boot event log does not come to its quoted value.
+    PcrNotReplayed, "pcr.not_replayed", Failure,
+        "find out what extends the PCR and leaves it out of the log; where the running system goes on extending it, let the image ask for nothing that is measured there";
     /// No golden image is assigned to the device.
     ImageUnassigned, "image.unassigned", Warning,
         "assign an image (vouchsafe device assign) or capture one from a device that you trust (vouchsafe image capture)";

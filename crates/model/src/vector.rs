@@ -155,7 +155,10 @@ fn claim(finding: &Finding) -> Option<TrustClaim> {
         (Severity::Warning, _) => Some(TrustClaim::WARNING),
         (
             Severity::Failure,
-            FindingCode::EventLogMismatch | FindingCode::ImaMismatch | FindingCode::ImaTemplateMismatch,
+            FindingCode::EventLogMismatch
+            | FindingCode::PcrNotReplayed
+            | FindingCode::ImaMismatch
+            | FindingCode::ImaTemplateMismatch,
         ) => Some(TrustClaim::UNVERIFIABLE),
         (Severity::Failure, _) => Some(TrustClaim::CONTRAINDICATED),
     }
@@ -197,6 +200,7 @@ impl FindingCode {
             | Self::ImageUnreadable => &[Aspect::Executables],
             Self::PcrMismatch
             | Self::PcrNotQuoted
+            | Self::PcrNotReplayed
             | Self::EventLogMissing
             | Self::EventLogMalformed
             | Self::EventLogMismatch
@@ -266,6 +270,8 @@ mod tests {
         assert_eq!(changed.file_system, TrustClaim::CONTRAINDICATED);
         assert_eq!(changed.configuration, TrustClaim::AFFIRMING);
         assert_eq!(vector(ALL, &[FindingCode::ImaMismatch]).file_system, TrustClaim::UNVERIFIABLE);
+        assert_eq!(vector(ALL, &[FindingCode::PcrNotReplayed]).executables, TrustClaim::UNVERIFIABLE);
+        assert_eq!(vector(ALL, &[FindingCode::PcrNotQuoted]).executables, TrustClaim::CONTRAINDICATED);
         assert_eq!(vector(ALL, &[FindingCode::FirmwareChanged]).hardware, TrustClaim::WARNING);
     }
 

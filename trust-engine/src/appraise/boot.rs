@@ -2,11 +2,12 @@
 
 use vouchsafe_attest::eventlog::facts::BootFacts;
 use vouchsafe_attest::eventlog::{EventLog, ReplayedLog};
+use vouchsafe_attest::image::boot::Proof;
 use vouchsafe_attest::image::{self, Compiled};
 use vouchsafe_attest::quote::AuthenticQuote;
 use vouchsafe_attest::secure_boot::{Dbx, revoked};
 use vouchsafe_model::pcr::PcrSet;
-use vouchsafe_model::{Finding, FindingCode, ImageId, PcrIndex, PcrSelection, Severity};
+use vouchsafe_model::{Finding, FindingCode, ImageId, PcrIndex, Severity};
 
 use super::at_no_cost;
 use crate::golden::ValidImages;
@@ -27,7 +28,7 @@ pub(super) struct Booted {
 /// What there is to see of a boot.
 struct Seen {
     /// What the log says, as far as the quote vouches for it, and the PCRs of which it does.
-    facts: Option<(BootFacts, PcrSelection)>,
+    facts: Option<(BootFacts, Proof)>,
     /// What is wrong with the log as a log, or that there is none.
     faults: Vec<Finding>,
     /// What is out of place in it.
@@ -72,8 +73,8 @@ impl Seen {
     fn vouched_for(replayed: &ReplayedLog<'_>, quote: &AuthenticQuote, dbx: &Dbx) -> Self {
         let facts = replayed.facts();
         let revoked = revoked(&facts, dbx);
-        let proven = image::boot::proven(replayed, quote);
-        Self { facts: Some((facts, proven)), faults: Vec::new(), deviations: replayed.deviations(), revoked }
+        let proof = Proof::of(replayed, quote.pcrs());
+        Self { facts: Some((facts, proof)), faults: Vec::new(), deviations: replayed.deviations(), revoked }
     }
 
     /// What an image has to say of it.
@@ -87,8 +88,8 @@ impl Seen {
         }
         findings.extend(self.faults.iter().cloned());
         findings.extend(image::accept(self.deviations.clone(), image));
-        if let Some((facts, proven)) = &self.facts {
-            findings.extend(image::boot::compare(facts, image, proven));
+        if let Some((facts, proof)) = &self.facts {
+            findings.extend(image::boot::compare(facts, image, proof));
         }
         findings
     }

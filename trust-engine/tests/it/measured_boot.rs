@@ -168,8 +168,9 @@ async fn what_a_log_leaves_out_of_a_pcr_of_the_boot_loader_is_not_vouched_for() 
         machine.log = Some(told.bytes().to_vec());
     })
     .await;
-    assert_eq!(codes(&verdict), [FindingCode::PcrNotQuoted], "{:?}", told(&verdict));
-    assert_eq!(the(&verdict, FindingCode::PcrNotQuoted).pcr.map(PcrIndex::get), Some(9));
+    assert_eq!(codes(&verdict), [FindingCode::PcrNotReplayed], "{:?}", told(&verdict));
+    let finding = the(&verdict, FindingCode::PcrNotReplayed);
+    assert_eq!((finding.pcr.map(PcrIndex::get), finding.found.as_deref()), (Some(9), Some("no event of this PCR")));
 }
 
 #[tokio::test]

@@ -6,13 +6,14 @@ use vouchsafe_attest::eventlog::facts::{
     Authority, BootFacts, BootImage, BootImageKind, CommandLine, Initrd, Loader, SignatureEntry, SignatureKind,
 };
 use vouchsafe_attest::forge::ForgedTpm;
+use vouchsafe_attest::image::boot::Proof;
 use vouchsafe_attest::image::{Compiled, GoldenImage, accept, boot, choose, pcrs};
 use vouchsafe_attest::key::AttestationKey;
 use vouchsafe_attest::quote::{AuthenticQuote, QuoteCheck, Sha1Bank};
 use vouchsafe_attest::reference;
 use vouchsafe_model::pcr::{PcrSet, PcrValue};
 use vouchsafe_model::{
-    Finding, FindingCode, HashAlgorithm, PcrBank, PcrIndex, ReferenceValues, Severity, Sha256Digest,
+    Finding, FindingCode, HashAlgorithm, PcrBank, PcrIndex, PcrSelection, ReferenceValues, Severity, Sha256Digest,
 };
 
 use crate::image_document::{EXAMPLE, example, with};
@@ -20,7 +21,7 @@ use crate::image_document::{EXAMPLE, example, with};
 const SHA256: HashAlgorithm = HashAlgorithm::Sha256;
 const QUOTED: &str = "sha256:0-9,14";
 
-fn pcr(index: u8) -> PcrIndex {
+pub(crate) fn pcr(index: u8) -> PcrIndex {
     PcrIndex::new(index).unwrap()
 }
 
@@ -92,7 +93,12 @@ pub(crate) fn good() -> BootFacts {
     facts
 }
 
-fn compiled(image: GoldenImage) -> Arc<Compiled> {
+/// These PCRs are proven, and no others are quoted.
+pub(crate) fn proof(selection: &str) -> Proof {
+    selection.parse::<PcrSelection>().unwrap().into()
+}
+
+pub(crate) fn compiled(image: GoldenImage) -> Arc<Compiled> {
     Compiled::new(image).unwrap()
 }
 
@@ -100,7 +106,7 @@ fn compiled(image: GoldenImage) -> Arc<Compiled> {
 fn compare_with(facts: &BootFacts, from: &str, to: &str) -> Vec<Finding> {
     assert!(EXAMPLE.contains(from), "{from}");
     let image = GoldenImage::parse(&EXAMPLE.replace(from, to)).unwrap();
-    boot::compare(facts, &compiled(image), &QUOTED.parse().unwrap())
+    boot::compare(facts, &compiled(image), &proof(QUOTED))
 }
 
 fn compare(facts: &BootFacts) -> Vec<Finding> {
@@ -116,7 +122,7 @@ fn one(change: impl FnOnce(&mut BootFacts)) -> Finding {
     findings.into_iter().next().unwrap()
 }
 
-fn texts(findings: &[Finding]) -> Vec<String> {
+pub(crate) fn texts(findings: &[Finding]) -> Vec<String> {
     findings.iter().map(ToString::to_string).collect()
 }
 
@@ -128,7 +134,7 @@ fn a_boot_that_the_image_describes_has_no_finding() {
 #[test]
 fn an_image_without_a_boot_section_asks_no_log() {
     let image = compiled(with("").unwrap());
-    assert_eq!(boot::compare(&BootFacts::default(), &image, &QUOTED.parse().unwrap()), []);
+    assert_eq!(boot::compare(&BootFacts::default(), &image, &proof(QUOTED)), []);
 }
 
 #[test]
@@ -372,7 +378,7 @@ fn a_dbx_that_lacks_entries_is_outdated_and_one_that_has_more_is_not() {
 #[test]
 fn a_fact_in_a_pcr_that_was_not_quoted_proves_nothing() {
     let image = compiled(example());
-    let unquoted = |selection: &str| texts(&boot::compare(&good(), &image, &selection.parse().unwrap()));
+    let unquoted = |selection: &str| texts(&boot::compare(&good(), &image, &proof(selection)));
     assert_eq!(unquoted("sha256:2,4,7,8,9"), [""; 0]);
     assert_eq!(unquoted("sha256:2,7-9"), ["pcr.not_quoted PCR 4"]);
     assert_eq!(
@@ -382,14 +388,14 @@ fn a_fact_in_a_pcr_that_was_not_quoted_proves_nothing() {
     let mut silent = good();
     silent.initrds.clear();
     silent.command_lines.pop();
-    let findings = boot::compare(&silent, &image, &"sha256:2,4,7,8".parse().unwrap());
+    let findings = boot::compare(&silent, &image, &proof("sha256:2,4,7,8"));
     assert_eq!(texts(&findings), ["pcr.not_quoted PCR 9"], "a log could leave out an initrd there");
 }
 
 #[test]
 fn a_digest_counts_only_in_the_bank_that_was_signed() {
     let image = compiled(example());
-    let findings = boot::compare(&good(), &image, &"sha1:0-9".parse().unwrap());
+    let findings = boot::compare(&good(), &image, &proof("sha1:0-9"));
     let unknown: Vec<_> = findings.iter().filter(|finding| finding.code == FindingCode::BootImageUnknown).collect();
     assert_eq!(unknown.len(), 2, "shim and kernel by digest; grub goes by its signer: {findings:?}");
     assert!(unknown[0].found.as_ref().unwrap().starts_with("no sha1 digest"));
@@ -427,7 +433,7 @@ fn of_several_valid_images_the_newest_that_is_met_is_taken() {
     let new_text = named("web@2", "2026-02-01").replace("6b00", "6b01").replace("1d00", "1d01");
     let new = compiled(GoldenImage::parse(&new_text).unwrap());
     let images = [old, new];
-    let quoted = QUOTED.parse().unwrap();
+    let quoted = proof(QUOTED);
     let chosen = |facts: &BootFacts| {
         let choice = choose(&images, |image| boot::compare(facts, image, &quoted)).unwrap();
         (choice.image.document().id.to_string(), choice.findings)
@@ -449,7 +455,7 @@ fn of_several_valid_images_the_newest_that_is_met_is_taken() {
     assert!(choose(&[], |_| Vec::new()).is_none());
 }
 
-fn quote(tpm: &ForgedTpm, selection: &str) -> AuthenticQuote {
+pub(crate) fn quote(tpm: &ForgedTpm, selection: &str) -> AuthenticQuote {
     let selection = selection.parse().unwrap();
     let ak = AttestationKey::from_public(tpm.ak_public().clone()).unwrap();
     let quote = tpm.quote(&selection, b"nonce");

@@ -9,9 +9,9 @@ use vouchsafe_attest::image::{
     Capture, CommandText, Compiled, GoldenImage, MergeConflict, boot, capture, diff, lint, merge,
 };
 use vouchsafe_model::pcr::{PcrSet, PcrValue};
-use vouchsafe_model::{FindingCode, HashAlgorithm, ImageId, PcrBank, PcrIndex, PcrSelection, Timestamp};
+use vouchsafe_model::{FindingCode, HashAlgorithm, ImageId, PcrBank, PcrIndex, Timestamp};
 
-use crate::image_boot::{command_line, good, image, initrd, value};
+use crate::image_boot::{command_line, good, image, initrd, proof, value};
 use crate::image_document::{EXAMPLE, example, with};
 use vouchsafe_attest::eventlog::facts::BootImageKind;
 
@@ -51,8 +51,7 @@ fn what_the_log_explains_is_kept_as_facts_and_the_rest_as_values_where_they_are_
     assert_eq!(boot.dbx.as_ref().unwrap().images.len(), 3);
     assert_eq!(image.runtime.as_ref().unwrap().digests["/bin/a"].len(), 2);
     assert_eq!(GoldenImage::parse(&image.to_text()).unwrap(), image);
-    let quoted = PcrSelection { bank: SHA256, pcrs: PcrIndex::all().collect() };
-    assert_eq!(boot::compare(&good(), &compiled(image), &quoted), []);
+    assert_eq!(boot::compare(&good(), &compiled(image), &proof("sha256:0-23")), []);
 }
 
 #[test]
@@ -113,7 +112,7 @@ fn every_real_log_makes_an_image_that_its_own_boot_meets() {
             let text = image.to_text();
             assert_eq!(GoldenImage::parse(&text).unwrap(), image, "{}: {text}", path.display());
             with_images += usize::from(image.boot.as_ref().unwrap().images.is_some());
-            let findings = boot::compare(&facts, &compiled(image), &pcrs.selection());
+            let findings = boot::compare(&facts, &compiled(image), &pcrs.selection().into());
             let unquoted = findings.iter().filter(|finding| finding.code == FindingCode::PcrNotQuoted).count();
             assert_eq!(findings.len(), unquoted, "{} {}: {findings:?}", path.display(), pcrs.bank);
         }

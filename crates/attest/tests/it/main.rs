@@ -37,6 +37,7 @@ mod ima_policy;
 mod ima_shared_data;
 mod image_boot;
 mod image_document;
+mod image_proof;
 mod image_tools;
 mod keys;
 mod pcr_file;

@@ -6,18 +6,17 @@
 
 mod chain;
 pub(super) mod command_line;
+mod proof;
 pub(super) mod secure_boot;
 
-use vouchsafe_model::pcr::{PcrSet, PcrValue};
-use vouchsafe_model::{Finding, PcrBank, PcrIndex, PcrSelection};
+use vouchsafe_model::pcr::PcrSet;
+use vouchsafe_model::{Finding, PcrIndex};
 
 use super::Compiled;
 use super::document::{BootSection, SecureBootRule};
-use super::pcrs::not_quoted;
-use crate::eventlog::ReplayedLog;
 use crate::eventlog::facts::{Authority, BootFacts, BootImage, BootImageKind};
-use crate::quote::AuthenticQuote;
 use chain::List;
+pub use proof::Proof;
 
 /// Where the firmware measures boot loaders (TCG PFP 2.3.4.5), option ROMs and drivers (2.3.4.3), GRUB its commands and the
 /// files that it reads, the firmware Secure Boot (2.3.4.8), and shim its keys.
@@ -31,13 +30,12 @@ const SHIM_KEYS: u8 = 14;
 /// Compares the facts of a boot with what an image expects of it. No finding of severity failure means that it agrees;
 /// an image without a boot section agrees with any.
 ///
-/// `quoted` is what the TPM vouches for, see [`proven`]: a fact of another PCR proves nothing, and is reported as not
-/// quoted.
-pub fn compare(facts: &BootFacts, image: &Compiled, quoted: &PcrSelection) -> Vec<Finding> {
+/// `proof` is what the TPM vouches for. A fact of another PCR proves nothing: that the PCR was not quoted, or that the log
+/// does not come to its value, is reported.
+pub fn compare(facts: &BootFacts, image: &Compiled, proof: &Proof) -> Vec<Finding> {
     let Some(boot) = &image.document().boot else { return Vec::new() };
-    let bank = quoted.bank;
-    let mut findings: Vec<Finding> =
-        relied_upon(facts, boot).without(quoted.pcrs).iter().map(|pcr| not_quoted(bank, pcr)).collect();
+    let bank = proof.bank();
+    let mut findings: Vec<Finding> = relied_upon(facts, boot).iter().filter_map(|pcr| proof.lacks(pcr)).collect();
     findings.extend(secure_boot::compare(&facts.secure_boot, boot, bank));
     let chain = &facts.boot_chain;
     // With Secure Boot off nothing verifies an image, and whoever runs may extend PCR 7 by the name of any authority.
@@ -62,18 +60,6 @@ pub fn compare(facts: &BootFacts, image: &Compiled, quoted: &PcrSelection) -> Ve
         findings.extend(command_line::compare(&facts.command_lines, allowed, bank));
     }
     findings
-}
-
-/// What a log that replays to a quote proves: its covered PCRs, and those quoted PCRs from 8 on that it never extends and
-/// that still have the value zero. This is what [`compare`] takes.
-pub fn proven(log: &ReplayedLog<'_>, quote: &AuthenticQuote) -> PcrSelection {
-    let PcrBank { bank, values } = quote.pcrs();
-    let replayed = log.replay().bank(*bank).map(|bank| &bank.values);
-    let is_untouched = |pcr: &PcrIndex, value: &PcrValue| {
-        value.as_bytes().iter().all(|byte| *byte == 0) && !replayed.is_some_and(|replayed| replayed.contains_key(pcr))
-    };
-    let untouched = values.iter().filter(|(pcr, value)| is_untouched(pcr, value)).map(|(pcr, _)| *pcr);
-    PcrSelection { bank: *bank, pcrs: log.covered().iter().chain(untouched).collect() }
 }
 
 /// Whether it was started by firmware or shim, as a boot loader is, or a kernel with an EFI stub.
