@@ -59,6 +59,8 @@ pub struct SecureBoot {
     pub mok_list_trusted: Option<bool>,
     /// What images were verified by, in order (`EV_EFI_VARIABLE_AUTHORITY`).
     pub authorities: Vec<Authority>,
+    /// The event that each of the variables above was taken from, by the variable's name; the first event is 1.
+    pub events: BTreeMap<&'static str, u64>,
 }
 
 /// One entry of a signature database (UEFI 2.10, 32.4.1 `EFI_SIGNATURE_LIST`).

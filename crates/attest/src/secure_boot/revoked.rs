@@ -1,7 +1,7 @@
 //! Whether a boot used what is revoked.
 
 use aws_lc_rs::digest::SHA256;
-use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, Sha256Digest};
+use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, PcrIndex, Sha256Digest};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer as _;
@@ -12,6 +12,8 @@ use crate::eventlog::facts::{BootFacts, BootImage, SignatureEntry, SignatureKind
 
 /// How many issuers of a certificate are looked at, and how many certificates are tried as one.
 const MAX_ISSUERS: usize = 8;
+/// Where the firmware and shim measure what images were verified by (TCG PFP 2.3.4.8).
+const AUTHORITIES: u8 = 7;
 
 /// The images, drivers and authorities of a boot that are revoked: by the image's own Authenticode SHA-256, by the
 /// certificate that it was verified by, or by an issuer of that one.
@@ -34,20 +36,22 @@ pub fn revoked(facts: &BootFacts, dbx: &Dbx) -> Vec<Finding> {
         let by_signer = || of_authority.get(image.authority?)?.clone();
         let by_digest = revoked_digest(image, dbx).map(|digest| format!("an image that is revoked: SHA-256 {digest}"));
         if let Some(found) = by_digest.or_else(by_signer) {
-            findings.push(finding(image.event, found).about(image.path.as_deref().unwrap_or("an image")));
+            findings
+                .push(finding(Some(image.pcr), image.event, found).about(image.path.as_deref().unwrap_or("an image")));
         }
     }
     // An authority of which it is not known what it verified was used all the same.
     for ((authority, why), _) in authorities.iter().zip(&of_authority).zip(is_told).filter(|(_, told)| !told) {
         if let Some(found) = why {
-            findings.push(finding(authority.event, found.clone()).about(&authority.variable));
+            findings
+                .push(finding(PcrIndex::new(AUTHORITIES), authority.event, found.clone()).about(&authority.variable));
         }
     }
     findings
 }
 
-fn finding(event: u64, found: String) -> Finding {
-    Finding::new(FindingCode::BootImageRevoked).at_event(event).with("nothing that dbx lists", found)
+fn finding(pcr: Option<PcrIndex>, event: u64, found: String) -> Finding {
+    Finding { pcr, ..Finding::new(FindingCode::BootImageRevoked) }.at_event(event).with("nothing that dbx lists", found)
 }
 
 /// Files of a boot loader have plain digests, which dbx does not list.

@@ -345,6 +345,15 @@ fn secure_boot_must_be_on_and_closed() {
     assert!(off(|facts| facts.secure_boot.audit_mode = Some(true)).contains("audit mode"));
     let mut facts = good();
     facts.secure_boot.audit_mode = Some(true);
+    facts.secure_boot.events = [("SecureBoot", 4), ("AuditMode", 5), ("dbx", 9)].into();
+    assert_eq!(compare(&facts)[0].event, Some(5), "the variable that says so");
+    facts.secure_boot.enabled = Some(false);
+    facts.secure_boot.dbx.clear();
+    let events: Vec<_> = compare(&facts).iter().map(|finding| (finding.code, finding.event)).collect();
+    assert!(events.contains(&(FindingCode::SecureBootOff, Some(4))), "{events:?}");
+    assert!(events.contains(&(FindingCode::DbxOutdated, Some(9))), "{events:?}");
+    facts = good();
+    facts.secure_boot.audit_mode = Some(true);
     assert_eq!(compare_with(&facts, "secure_boot = \"on\"\n", ""), []);
 }
 

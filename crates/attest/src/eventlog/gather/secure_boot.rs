@@ -14,33 +14,41 @@ const MAX_AUTHORITIES: usize = 256;
 /// Where one is measured twice, keys are those of the last, and Secure Boot is on only if both say so.
 pub(super) fn config(facts: &mut SecureBoot, event: &Event<'_>) {
     let Some(variable) = Variable::parse(event.data) else { return };
-    let flag = |before: &mut Option<bool>, worse: bool| {
-        if let Some(value) = variable.flag() {
-            *before = Some(before.map_or(value, |before| if worse { before || value } else { before && value }));
+    // A variable that does not exist is measured without a value: firmware without Secure Boot.
+    let is_absent = variable.is("SecureBoot") && variable.data.is_empty();
+    let value = if is_absent { Some(false) } else { variable.flag() };
+    let SecureBoot { enabled, setup_mode, audit_mode, deployed_mode, events, .. } = facts;
+    for (name, told, worse) in [
+        ("SecureBoot", enabled, false),
+        ("SetupMode", setup_mode, true),
+        ("AuditMode", audit_mode, true),
+        ("DeployedMode", deployed_mode, false),
+    ] {
+        if !variable.is(name) {
+            continue;
         }
-    };
-    match () {
-        // A variable that does not exist is measured without a value: firmware without Secure Boot.
-        () if variable.is("SecureBoot") && variable.data.is_empty() => facts.enabled = Some(false),
-        () if variable.is("SecureBoot") => flag(&mut facts.enabled, false),
-        () if variable.is("SetupMode") => flag(&mut facts.setup_mode, true),
-        () if variable.is("AuditMode") => flag(&mut facts.audit_mode, true),
-        () if variable.is("DeployedMode") => flag(&mut facts.deployed_mode, false),
-        () => databases(facts, &variable),
+        if let Some(value) = value.filter(|value| told.is_none() || *value == worse) {
+            *told = Some(value);
+            events.insert(name, event.number);
+        }
+        return;
     }
+    databases(facts, &variable, event.number);
 }
 
-fn databases(facts: &mut SecureBoot, variable: &Variable<'_>) {
-    let lists: [(&[&str], &mut Vec<SignatureEntry>); 6] = [
-        (&["PK"], &mut facts.pk),
-        (&["KEK"], &mut facts.kek),
-        (&["db"], &mut facts.db),
-        (&["dbx"], &mut facts.dbx),
-        (&["MokList", "MokListRT"], &mut facts.mok_list),
-        (&["MokListX", "MokListXRT"], &mut facts.mok_list_x),
+fn databases(facts: &mut SecureBoot, variable: &Variable<'_>, event: u64) {
+    let SecureBoot { pk, kek, db, dbx, mok_list, mok_list_x, events, .. } = facts;
+    let lists: [(&[&str], &'static str, &mut Vec<SignatureEntry>); 6] = [
+        (&["PK"], "PK", pk),
+        (&["KEK"], "KEK", kek),
+        (&["db"], "db", db),
+        (&["dbx"], "dbx", dbx),
+        (&["MokList", "MokListRT"], "MokList", mok_list),
+        (&["MokListX", "MokListXRT"], "MokListX", mok_list_x),
     ];
-    for (_, list) in lists.into_iter().filter(|(names, _)| names.iter().any(|name| variable.is(name))) {
+    for (_, name, list) in lists.into_iter().filter(|(names, ..)| names.iter().any(|name| variable.is(name))) {
         *list = signature_lists(variable.data).unwrap_or_default();
+        events.insert(name, event);
     }
 }
 
@@ -64,7 +72,7 @@ pub(super) fn authority(facts: &mut SecureBoot, event: &Event<'_>) -> Option<usi
         "MokList" | "MokListRT" | "MokListX" | "MokListXRT"
             if signature_lists(variable.data).is_ok_and(|lists| !lists.is_empty()) =>
         {
-            databases(facts, &variable);
+            databases(facts, &variable, event.number());
             true
         }
         "MokSBState" | "MokSBStateRT" | "MokDBState" | "MokPolicy" | "HSIStatus" => true,

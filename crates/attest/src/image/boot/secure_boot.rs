@@ -25,23 +25,25 @@ pub(super) fn compare(seen: &SecureBoot, boot: &BootSection, bank: HashAlgorithm
     ];
     for (variable, pcr, entries, enrolment) in variables {
         if let Some(enrolment) = enrolment {
-            findings.extend(compare_keys(variable, entries, enrolment).map(|finding| at(finding, bank, pcr)));
+            let differing = compare_keys(variable, entries, enrolment);
+            findings.extend(differing.map(|finding| at(finding, seen, variable, bank, pcr)));
         }
     }
-    findings.extend(boot.dbx.iter().filter_map(|required| outdated(&seen.dbx, required, bank)));
+    findings.extend(boot.dbx.iter().filter_map(|required| outdated(seen, required, bank)));
     findings
 }
 
 /// Why images were not verified by keys that only their owner can change.
 fn not_enforced(seen: &SecureBoot, bank: HashAlgorithm) -> Option<Finding> {
-    let found = match seen {
-        SecureBoot { enabled: None, .. } => "not measured",
-        SecureBoot { enabled: Some(false), .. } => "off",
-        SecureBoot { setup_mode: Some(true), .. } => "on, in setup mode: anyone may change the keys",
-        SecureBoot { audit_mode: Some(true), .. } => "on, in audit mode: what does not verify is booted",
+    let (variable, found) = match seen {
+        SecureBoot { enabled: None, .. } => ("SecureBoot", "not measured"),
+        SecureBoot { enabled: Some(false), .. } => ("SecureBoot", "off"),
+        SecureBoot { setup_mode: Some(true), .. } => ("SetupMode", "on, in setup mode: anyone may change the keys"),
+        SecureBoot { audit_mode: Some(true), .. } => ("AuditMode", "on, in audit mode: what does not verify is booted"),
         _ => return None,
     };
-    Some(at(Finding::new(FindingCode::SecureBootOff).about("SecureBoot").with("on", found), bank, SECURE_BOOT))
+    let finding = Finding::new(FindingCode::SecureBootOff).about("SecureBoot").with("on", found);
+    Some(at(finding, seen, variable, bank, SECURE_BOOT))
 }
 
 fn compare_keys(
@@ -82,10 +84,10 @@ fn described(kind: &SignatureKind) -> String {
     }
 }
 
-fn outdated(dbx: &[SignatureEntry], required: &RequiredDbx, bank: HashAlgorithm) -> Option<Finding> {
+fn outdated(seen: &SecureBoot, required: &RequiredDbx, bank: HashAlgorithm) -> Option<Finding> {
     let mut enrolled: [BTreeSet<Sha256Digest>; 3] = Default::default();
     let [images, to_be_signed, certificates] = &mut enrolled;
-    for entry in dbx {
+    for entry in &seen.dbx {
         match entry.kind {
             SignatureKind::Sha256 { digest } => images.insert(digest),
             SignatureKind::X509Sha256 { digest } => to_be_signed.insert(digest),
@@ -106,9 +108,11 @@ fn outdated(dbx: &[SignatureEntry], required: &RequiredDbx, bank: HashAlgorithm)
     let told: Vec<String> = missing.iter().take(MAX_TOLD).map(ToString::to_string).collect();
     let finding = Finding::new(FindingCode::DbxOutdated).about("dbx");
     let found = format!("{} of them are missing: {}", missing.len(), told.join(" "));
-    Some(at(finding.with(format_args!("{asked} revocations"), found), bank, SECURE_BOOT))
+    Some(at(finding.with(format_args!("{asked} revocations"), found), seen, "dbx", bank, SECURE_BOOT))
 }
 
-fn at(finding: Finding, bank: HashAlgorithm, pcr: u8) -> Finding {
-    PcrIndex::new(pcr).map_or(finding.clone(), |pcr| finding.at_pcr(bank, pcr))
+/// The finding with the PCR, and the event of the variable that it is about.
+fn at(finding: Finding, seen: &SecureBoot, variable: &str, bank: HashAlgorithm, pcr: u8) -> Finding {
+    let (pcr, event) = (PcrIndex::new(pcr), seen.events.get(variable).copied());
+    Finding { bank: pcr.and(Some(bank)), pcr, event, ..finding }
 }
