@@ -47,7 +47,11 @@ pub fn capture(quote: &AuthenticQuote, ignored: PcrSet) -> ReferenceValues {
 
 /// The warning about a quote of the SHA-1 bank. [`compare`] gives it too.
 pub fn weak_bank(quote: &AuthenticQuote) -> Option<Finding> {
-    let bank = quote.pcrs().bank;
+    weak(quote.pcrs().bank)
+}
+
+/// The warning about a bank.
+pub(crate) fn weak(bank: HashAlgorithm) -> Option<Finding> {
     (bank == HashAlgorithm::Sha1).then(|| Finding { bank: Some(bank), ..Finding::new(FindingCode::WeakBank) })
 }
 

@@ -311,6 +311,12 @@ impl Finding {
         Self { path: Some(shortened(path.to_string())), ..self }
     }
 
+    /// The same finding as something that is worth knowing and costs nothing.
+    #[must_use]
+    pub fn at_no_cost(self) -> Self {
+        Self { severity: Severity::Info, ..self }
+    }
+
     /// The same finding, with what was expected and what was found.
     #[must_use]
     pub fn with(self, expected: impl ToString, found: impl ToString) -> Self {

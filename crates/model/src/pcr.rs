@@ -102,6 +102,11 @@ impl PcrSet {
     /// No PCR.
     pub const EMPTY: Self = Self(0);
 
+    /// Every PCR.
+    pub const fn all() -> Self {
+        Self((1 << PcrIndex::COUNT) - 1)
+    }
+
     /// The PCRs whose bits are set, bit 0 being PCR 0; `None` when a bit above 23 is set.
     pub const fn from_bits(bits: u32) -> Option<Self> {
         if bits >> PcrIndex::COUNT == 0 { Some(Self(bits)) } else { None }

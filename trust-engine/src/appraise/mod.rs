@@ -120,7 +120,7 @@ fn of_image(id: &ImageId, context: &Context) -> Vec<Finding> {
 
 /// Findings about what no image speaks of: told, at no cost.
 fn at_no_cost(findings: Vec<Finding>) -> Vec<Finding> {
-    findings.into_iter().map(|finding| Finding { severity: Severity::Info, ..finding }).collect()
+    findings.into_iter().map(Finding::at_no_cost).collect()
 }
 
 /// The first of so many findings, the worst before all others, and how many more there are.

@@ -29,9 +29,15 @@ impl<'a> EventLog<'a> {
     /// # Errors
     /// With a finding for each PCR that is not equal, and for an event that lacks the digest of the quoted bank.
     pub fn authenticate(&'a self, quote: &AuthenticQuote, ignored: PcrSet) -> Result<ReplayedLog<'a>, Vec<Finding>> {
-        let PcrBank { bank, values: quoted } = quote.pcrs();
+        self.replayed_to(quote.pcrs(), ignored)
+    }
+
+    /// The same for values of which it is not known who vouches for them. A [`ReplayedLog`] of such values never leaves
+    /// this crate.
+    pub(crate) fn replayed_to(&'a self, pcrs: &PcrBank, ignored: PcrSet) -> Result<ReplayedLog<'a>, Vec<Finding>> {
+        let PcrBank { bank, values: quoted } = pcrs;
         let replay = self.replay();
-        let findings = replay.differences_but(quote.pcrs(), ignored);
+        let findings = replay.differences_but(pcrs, ignored);
         if !findings.is_empty() {
             return Err(findings);
         }

@@ -27,6 +27,7 @@ mod signatures;
 mod subject;
 mod variable;
 
+use vouchsafe_model::pcr::PcrSet;
 use vouchsafe_model::{Finding, HashAlgorithm, PcrIndex};
 
 pub use authentic::ReplayedLog;
@@ -138,6 +139,12 @@ impl<'a> EventLog<'a> {
     fn extending(&self, pcr: PcrIndex) -> impl Iterator<Item = &Event<'a>> {
         self.events.iter().filter(move |event| event.extends() == Some(pcr))
     }
+}
+
+/// The PCRs that the running system goes on extending (UAPI Linux TPM PCR registry: 11 to 15), so that the log of the boot
+/// need not replay to them. What it says of them counts only where it does.
+pub fn extended_later() -> PcrSet {
+    (11..=15).filter_map(PcrIndex::new).collect()
 }
 
 /// The PCRs of the firmware, 0 to 7.

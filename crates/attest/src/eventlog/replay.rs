@@ -127,7 +127,7 @@ impl Replay {
     }
 
     /// The same without the PCRs that may differ.
-    pub(super) fn differences_but(&self, pcrs: &PcrBank, ignored: PcrSet) -> Vec<Finding> {
+    pub(crate) fn differences_but(&self, pcrs: &PcrBank, ignored: PcrSet) -> Vec<Finding> {
         let Some(lacking) = self.lacking(pcrs.bank) else {
             let banks: Vec<_> = self.banks.iter().map(|replayed| replayed.bank.name()).collect();
             let finding = Finding { bank: Some(pcrs.bank), ..Finding::new(FindingCode::EventLogMismatch) };
@@ -153,6 +153,18 @@ impl Replay {
     /// `None` when the bank was not replayed.
     pub(super) fn lacking(&self, bank: HashAlgorithm) -> Option<&Lacking> {
         self.banks.iter().zip(&self.lacking).find(|(replayed, _)| replayed.bank == bank).map(|(_, lacking)| lacking)
+    }
+
+    /// The values of a bank as a quote would have them right after the boot: PCRs that the log leaves alone are what they
+    /// start from. PCR 10, which belongs to IMA, and those above 15 are not among them, unless they are extended. `None`
+    /// when the bank was not replayed.
+    pub fn as_quoted(&self, bank: HashAlgorithm) -> Option<PcrBank> {
+        let replayed = &self.bank(bank)?.values;
+        let of_the_boot = PcrIndex::all().take_while(|pcr| pcr.get() <= 15).filter(|pcr| pcr.get() != IMA_PCR);
+        let start =
+            of_the_boot.filter_map(|pcr| Some((pcr, PcrValue::new(initial_value(bank, pcr.get(), self.locality))?)));
+        let values = start.chain(replayed.iter().map(|(pcr, value)| (*pcr, value.clone()))).collect();
+        Some(PcrBank { bank, values })
     }
 
     /// What a PCR must be; `None` when the log does not say.

@@ -8,6 +8,7 @@
 //! - [`pcrs::compare`] holds a quote against the PCR values,
 //! - [`boot::compare`] the facts of the event log against the boot section,
 //! - [`accept`] passes the deviations of the firmware that the image knows of,
+//! - [`SeenBoot`] puts these together for a quote and its log, [`ClaimedBoot`] for files,
 //! - [`choose`] finds the one of several valid images that a boot meets.
 //!
 //! What an image does not speak of is not checked. An image that speaks of nothing never passes.
@@ -31,6 +32,7 @@ mod pattern;
 pub mod pcrs;
 mod period;
 mod read;
+mod seen;
 pub mod signed;
 mod write;
 
@@ -49,6 +51,7 @@ pub use merge::{MergeConflict, merge};
 pub use parse::DocumentError;
 pub use pattern::{Pattern, PatternError};
 pub use period::{Period, PeriodError};
+pub use seen::{ClaimedBoot, SeenBoot};
 
 /// What the first line of an image says, for this version of the format.
 pub const FORMAT: &str = "vouchsafe-image/1";

@@ -6,7 +6,7 @@ use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, PcrBank, PcrIndex, Re
 use super::Compiled;
 use super::document::PcrReferences;
 use crate::quote::AuthenticQuote;
-use crate::reference::weak_bank;
+use crate::reference::weak;
 
 /// Compares a quote with the PCR values of an image. No finding of severity failure means that it agrees.
 ///
@@ -14,9 +14,13 @@ use crate::reference::weak_bank;
 /// only in other banks was not looked at, and is reported as not quoted; so is an image that expects nothing at all, of
 /// PCRs, boot or runtime, since everything would agree with it.
 pub fn compare(quote: &AuthenticQuote, image: &Compiled) -> Vec<Finding> {
-    let quoted = quote.pcrs();
+    compare_values(quote.pcrs(), image)
+}
+
+/// The same for values of which it is not known who vouches for them.
+pub(super) fn compare_values(quoted: &PcrBank, image: &Compiled) -> Vec<Finding> {
     let references = &image.document().pcrs;
-    let mut findings: Vec<Finding> = weak_bank(quote).into_iter().collect();
+    let mut findings: Vec<Finding> = weak(quoted.bank).into_iter().collect();
     let mut compared = PcrSet::EMPTY;
     for (pcr, expected) in references.get(&quoted.bank).into_iter().flatten() {
         compared.insert(*pcr);

@@ -35,7 +35,7 @@ impl From<PcrSelection> for Proof {
 impl Proof {
     /// What a log proves that replays to these values: its covered PCRs, and those that it never extends and that still have
     /// the value zero.
-    pub fn of(log: &ReplayedLog<'_>, quoted: &PcrBank) -> Self {
+    pub(in super::super) fn of(log: &ReplayedLog<'_>, quoted: &PcrBank) -> Self {
         let PcrBank { bank, values } = quoted;
         let replayed = |pcr: PcrIndex| log.replay().bank(*bank).and_then(|bank| bank.values.get(&pcr));
         let is_zero = |value: &PcrValue| value.as_bytes().iter().all(|byte| *byte == 0);
