@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use vouchsafe_attest::eventlog::EventLog;
 use vouchsafe_attest::ima::{Entries, ImaContext, ImaState, printable};
-use vouchsafe_attest::image::{Capture, GoldenImage, capture};
+use vouchsafe_attest::image::{Capture, ClaimedBoot, GoldenImage, capture};
+use vouchsafe_attest::secure_boot::Dbx;
 use vouchsafe_model::pcr::PcrSet;
 use vouchsafe_model::{ImageId, PcrIndex};
 use vouchsafe_pki::files;
@@ -36,20 +37,17 @@ pub(crate) fn captured(
         Some(bytes) => Some(EventLog::parse(bytes).context("the event log of the device cannot be read")?),
         None => None,
     };
-    if let Some(log) = &parsed {
-        // What the running system extends later is not for the log of the boot to explain.
-        let later: PcrSet = (11..=15).filter_map(PcrIndex::new).collect();
-        let differs = log.replay().differences(&measured.pcrs);
-        let differs = differs.iter().find(|finding| finding.pcr.is_none_or(|pcr| !later.contains(pcr)));
-        ensure!(
-            differs.is_none(),
-            "the event log does not replay to the quoted PCRs: {}",
-            differs.map(ToString::to_string).unwrap_or_default()
-        );
-    }
-    let facts = parsed.as_ref().map(EventLog::facts);
+    let boot = parsed.as_ref().map(|log| ClaimedBoot::of(&measured.pcrs, log, &Dbx::default()));
+    let facts = match boot.as_ref().map(ClaimedBoot::facts) {
+        None => None,
+        Some(Ok(facts)) => Some(facts),
+        Some(Err(faults)) => {
+            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            bail!("the event log does not replay to the quoted PCRs: {first}");
+        }
+    };
     let runs = ima.map(|file| listed(file, measured)).transpose()?.unwrap_or_default();
-    let from = Capture { id, now: host::now(), facts: facts.as_ref(), pcrs: &measured.pcrs, ignored };
+    let from = Capture { id, now: host::now(), facts, pcrs: &measured.pcrs, ignored };
     Ok(capture(&from, runs))
 }
 
