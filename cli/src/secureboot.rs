@@ -1,5 +1,6 @@
 //! `vouchsafe secureboot`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -23,8 +24,15 @@ pub(crate) fn run(args: SecurebootArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let bytes = files::read_file(&args.file, MAX_UPDATE_LEN).context("cannot use the update")?;
-    let update = DbxUpdate::parse(&bytes).with_context(|| format!("{} is no update of dbx", args.file.display()))?;
-    let report = UpdateReport::of(update);
+    let report = UpdateReport::of(read(&args.file)?);
     output::show(args.format.format, &report, || view(&report))
+}
+
+/// Reads an update.
+///
+/// # Errors
+/// When the file is none.
+pub(crate) fn read(path: &Path) -> anyhow::Result<DbxUpdate> {
+    let bytes = files::read_file(path, MAX_UPDATE_LEN).context("cannot use the update")?;
+    DbxUpdate::parse(&bytes).with_context(|| format!("{} is no update of dbx", path.display()))
 }

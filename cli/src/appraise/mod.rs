@@ -25,6 +25,10 @@ pub(crate) fn run(args: AppraiseArgs) -> anyhow::Result<ExitCode> {
 
 /// Success, unless a finding says otherwise.
 fn exit_code(findings: &[Finding]) -> ExitCode {
-    let fails = findings.iter().any(|finding| finding.severity == Severity::Failure);
-    if fails { ExitCode::from(FAILURES) } else { ExitCode::SUCCESS }
+    if fails(findings) { ExitCode::from(FAILURES) } else { ExitCode::SUCCESS }
+}
+
+/// Whether one of the findings is a failure.
+fn fails(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Failure)
 }

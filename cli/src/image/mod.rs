@@ -5,6 +5,7 @@
 
 mod build;
 pub(crate) mod document;
+mod open;
 mod progress;
 mod signature;
 
@@ -21,6 +22,8 @@ use crate::args::FormatArgs;
 use crate::args::image::{CheckArgs, DiffArgs, ImageCommand, ImageSource, MergeArgs, OfflineCommand, OnlineCommand};
 use crate::output::golden::{self, Checked, Differences};
 use crate::{host, output};
+
+pub(crate) use open::{OpenedImage, open};
 
 /// The exit code of what is refused.
 const REFUSED: u8 = 2;

@@ -63,7 +63,7 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.authentic { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-fn read_key(path: &Path) -> anyhow::Result<DsseKey> {
+pub(super) fn read_key(path: &Path) -> anyhow::Result<DsseKey> {
     let bytes = files::read_file(path, MAX_KEY_LEN).context("cannot use a key")?;
     DsseKey::from_pem(&bytes)
         .with_context(|| format!("{} is no public key that images can be verified with", path.display()))

@@ -10,7 +10,7 @@ use vouchsafe_attest::eventlog::facts::{
 use vouchsafe_attest::eventlog::{Event, EventLog, LogFormat, Replay};
 use vouchsafe_model::hash::to_hex;
 use vouchsafe_model::pcr::PcrValues;
-use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, PcrIndex, Severity};
+use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, ImageId, PcrIndex, Severity};
 
 use super::table::{Columns, Facts};
 use super::{clean, line, or_dash};
@@ -35,7 +35,32 @@ pub(crate) struct EventLogReport {
     boot_order: Vec<BootOption>,
     partition_tables: Vec<PartitionTable>,
     exit_boot_services: ExitBootServices,
+    /// What the boot was held against; `null` when that is nothing.
+    image: Option<ImageReport>,
     findings: Vec<Finding>,
+}
+
+/// What became of the comparison with a golden image.
+#[derive(Debug, Serialize)]
+pub(crate) struct ImageReport {
+    pub(crate) id: ImageId,
+    /// The id of the key that signed it; `null` when nobody was asked for.
+    pub(crate) signed_by: Option<String>,
+    /// The bank whose values and digests were compared.
+    pub(crate) bank: HashAlgorithm,
+    pub(crate) values: ValuesFrom,
+    /// Whether the boot is one that the image expects.
+    pub(crate) met: bool,
+}
+
+/// Where the PCR values come from that the image was compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ValuesFrom {
+    /// They were given.
+    Given,
+    /// They were not: the log's own count as quoted.
+    Replayed,
 }
 
 /// What became of PCR values that may be given or not.
@@ -83,7 +108,13 @@ impl EventLine {
 
 impl EventLogReport {
     /// Puts together what was found of a log.
-    pub(crate) fn new(log: &EventLog<'_>, replay: &Replay, findings: Vec<Finding>, compared: bool) -> Self {
+    pub(crate) fn new(
+        log: &EventLog<'_>,
+        replay: &Replay,
+        findings: Vec<Finding>,
+        compared: bool,
+        image: Option<ImageReport>,
+    ) -> Self {
         let BootFacts {
             firmware,
             secure_boot,
@@ -114,6 +145,7 @@ impl EventLogReport {
             boot_order,
             partition_tables,
             exit_boot_services,
+            image,
             findings,
         }
     }
@@ -171,7 +203,20 @@ fn summary(report: &EventLogReport) -> String {
         .with("dbx", format!("{} entries", secure_boot.dbx.len()))
         .with_some("SBAT level", secure_boot.sbat.as_deref().map(|sbat| short(&sbat.trim_end().replace('\n', "; "))))
         .with("boot services", exit)
+        .with_some("image", report.image.as_ref().map(image))
         .text()
+}
+
+/// Whether the image is met, and by whose word.
+fn image(report: &ImageReport) -> String {
+    let ImageReport { id, bank, .. } = report;
+    let met = if report.met { "met" } else { "not met" };
+    let values = match report.values {
+        ValuesFrom::Given => format!("the given values of {bank}"),
+        ValuesFrom::Replayed => format!("the log's own values of {bank}, which count as quoted without --pcrs"),
+    };
+    let signed = report.signed_by.as_deref().map(|key| format!("; signed by key {key}")).unwrap_or_default();
+    format!("{id} is {met}, by {values}{signed}")
 }
 
 /// The names of keys, and how many entries have none.

@@ -10,6 +10,7 @@
 
 mod api;
 mod appraise_ima;
+mod appraise_image;
 mod build;
 mod engine;
 mod eventlog;

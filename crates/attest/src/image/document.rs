@@ -208,6 +208,18 @@ impl GoldenImage {
         self.pcrs.values().flat_map(BTreeMap::keys).copied().collect()
     }
 
+    /// The banks in which it holds PCR values or digests of what is booted.
+    pub fn banks(&self) -> BTreeSet<HashAlgorithm> {
+        let boot = self.boot.iter();
+        let items = boot.clone().flat_map(BootSection::lists).flat_map(|(_, items)| items.unwrap_or_default());
+        let measured = boot.flat_map(|boot| boot.command_lines.iter().flatten()).filter_map(|line| match &line.text {
+            CommandText::Measured(digests) => Some(digests),
+            CommandText::Exact(_) | CommandText::Pattern(_) => None,
+        });
+        let digests = items.map(|item| &item.digests).chain(measured).flat_map(Digests::keys);
+        self.pcrs.keys().chain(digests).copied().collect()
+    }
+
     /// Whether it asks for anything at all. Everything agrees with an image that does not.
     pub fn expects_something(&self) -> bool {
         let has_values = !self.held_pcrs().is_empty();
