@@ -201,7 +201,7 @@ fn summary(report: &EventLogReport) -> String {
         .with("platform key", names(&secure_boot.pk))
         .with("db", names(&secure_boot.db))
         .with("dbx", format!("{} entries", secure_boot.dbx.len()))
-        .with_some("SBAT level", secure_boot.sbat.as_deref().map(|sbat| short(&sbat.trim_end().replace('\n', "; "))))
+        .with_some("SBAT level", secure_boot.sbat.as_ref().map(|level| short(&level.to_string())))
         .with("boot services", exit)
         .with_some("image", report.image.as_ref().map(image))
         .text()

@@ -146,6 +146,9 @@ finding_codes! {
     /// The list of revoked images lacks entries that the image asks for.
     DbxOutdated, "secure_boot.dbx_outdated", Failure,
         "install the dbx update (fwupdmgr update)";
+    /// The SBAT level of shim is older than the image asks.
+    SbatOutdated, "secure_boot.sbat_outdated", Failure,
+        "update shim and let it take its newest revocations (mokutil --set-sbat-policy latest), then restart the host";
     /// What was booted is revoked, by its digest or by its signer.
     BootImageRevoked, "secure_boot.image_revoked", Failure,
         "update the boot loader at once: this one is known to be vulnerable";

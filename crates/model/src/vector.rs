@@ -178,6 +178,7 @@ impl FindingCode {
             | Self::SecureBootKeyUnknown
             | Self::SecureBootKeyMissing
             | Self::DbxOutdated
+            | Self::SbatOutdated
             | Self::CommandLineMismatch
             | Self::EventTypeUnknown
             | Self::EventDataMalformed

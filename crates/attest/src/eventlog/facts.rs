@@ -9,6 +9,8 @@ use serde::Serialize;
 use vouchsafe_model::pcr::PcrValue;
 use vouchsafe_model::{HashAlgorithm, PcrIndex, Sha256Digest};
 
+use crate::secure_boot::SbatLevel;
+
 /// All that is told of a boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BootFacts {
@@ -53,8 +55,8 @@ pub struct SecureBoot {
     pub mok_list: Vec<SignatureEntry>,
     /// Shim's own revocations, where it measured them.
     pub mok_list_x: Vec<SignatureEntry>,
-    /// Shim's revocation levels, as CSV (`SbatLevel`).
-    pub sbat: Option<String>,
+    /// Shim's revocation level (`SbatLevel`).
+    pub sbat: Option<SbatLevel>,
     /// Whether the kernel may trust shim's own keys (`MokListTrusted`), where shim measured it.
     pub mok_list_trusted: Option<bool>,
     /// What images were verified by, in order (`EV_EFI_VARIABLE_AUTHORITY`).

@@ -12,7 +12,7 @@
 //! | 4 | boot loaders, kernels | list; value only when the log names no image |
 //! | 5 | partition table, leaving the boot services | nothing: disks have identifiers |
 //! | 6 | what the maker likes | value, if it is the separator alone; some makers count wake-ups here |
-//! | 7 | Secure Boot | keys and dbx, "at least"; value only when the log does not tell the variables |
+//! | 7 | Secure Boot | keys, dbx and SBAT level, "at least"; value only when the log does not tell the variables |
 //! | 8, 9, 12 | command lines, files, initrds | lists; value when something was measured that the log does not explain |
 //! | 10 | IMA | never: the runtime section |
 //! | 11, 13, 15 on | phases of the running system, extensions, secrets of the machine | nothing: changes while the host runs |
@@ -104,6 +104,7 @@ fn boot_section(facts: &BootFacts, bank: HashAlgorithm) -> BootSection {
     boot.keys.db = enrolment(&secure_boot.db);
     boot.keys.mok = enrolment(&secure_boot.mok_list);
     boot.dbx = Some(required_dbx(&secure_boot.dbx)).filter(|dbx| !dbx.is_empty());
+    boot.sbat_level = secure_boot.sbat.clone().filter(|level| !level.is_empty());
     boot
 }
 

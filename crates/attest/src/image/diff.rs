@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::document::{BootItem, BootSection, CommandText, EnrolledKeys, GoldenImage, RequiredDbx};
 use super::read::loader_name;
 use crate::ima::RuntimeSection;
+use crate::secure_boot::SbatLevel;
 
 /// One fact in which two images differ. A fact that has several values changes by adding and taking away values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -110,6 +111,9 @@ fn add_boot(boot: &BootSection, add: &mut impl FnMut(String, Vec<String>)) {
         items.iter().for_each(|item| add(format!("boot.{list} '{}'", item.name), item_texts(item)));
     }
     add_keys(&boot.keys, boot.dbx.as_ref(), add);
+    for (name, number) in boot.sbat_level.iter().flat_map(SbatLevel::entries) {
+        add(format!("boot.sbat_level '{name}'"), vec![number.to_string()]);
+    }
 }
 
 fn add_keys(keys: &EnrolledKeys, dbx: Option<&RequiredDbx>, add: &mut impl FnMut(String, Vec<String>)) {

@@ -14,6 +14,7 @@ use super::period::Period;
 use super::read;
 use crate::eventlog::facts::Loader;
 use crate::ima::RuntimeSection;
+use crate::secure_boot::SbatLevel;
 
 /// Digests by their algorithm; each of them will do.
 pub type Digests = BTreeMap<HashAlgorithm, BTreeSet<PcrValue>>;
@@ -87,6 +88,9 @@ pub struct BootSection {
     /// The revocations that must be enrolled; there may be more.
     #[serde(default)]
     pub dbx: Option<RequiredDbx>,
+    /// The SBAT level of shim that must be in force; it may be a newer one.
+    #[serde(default, deserialize_with = "read::sbat_level")]
+    pub sbat_level: Option<SbatLevel>,
 }
 
 /// What Secure Boot must be.
@@ -230,12 +234,18 @@ impl GoldenImage {
 impl BootSection {
     /// Whether it asks for more than a log that can be read.
     pub fn expects_something(&self) -> bool {
-        let Self { secure_boot, command_lines, images, option_roms, files, initrds, keys, dbx, .. } = self;
+        let Self { secure_boot, command_lines, images, option_roms, files, initrds, keys, .. } = self;
         *secure_boot == SecureBootRule::On
             || command_lines.is_some()
             || [images, option_roms, files, initrds].into_iter().any(Option::is_some)
             || keys.lists().any(|(_, list)| list.is_some())
-            || dbx.as_ref().is_some_and(|dbx| !dbx.is_empty())
+            || self.asks_for_revocations()
+    }
+
+    /// Whether it asks for revocations that must be in force.
+    pub(super) fn asks_for_revocations(&self) -> bool {
+        self.dbx.as_ref().is_some_and(|dbx| !dbx.is_empty())
+            || self.sbat_level.as_ref().is_some_and(|level| !level.is_empty())
     }
 
     /// The four lists of what may be booted, each by its name in the document.

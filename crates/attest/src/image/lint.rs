@@ -76,9 +76,12 @@ fn lint_boot(image: &GoldenImage, boot: &BootSection, say: &mut impl FnMut(&str,
         if item.digests.is_empty() {
             say(
                 &by_name,
-                "whatever its signer ever signed passes, old and vulnerable versions too: ask for a dbx, or list digests",
+                "whatever its signer ever signed passes, old and vulnerable versions too: ask for a dbx and an sbat_level, or list digests",
             );
         }
+    }
+    if boot.sbat_level.is_some() && boot.secure_boot != SecureBootRule::On {
+        say("boot.sbat_level", "shim refuses nothing by it while Secure Boot is off: write secure_boot = \"on\"");
     }
     for deviation in &boot.accept {
         if deviation.pcr().is_none() {

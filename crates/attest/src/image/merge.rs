@@ -34,7 +34,7 @@ pub enum MergeConflict {
 /// command lines. Its name and time are those of the first, as are its age and overlap where the others have none.
 ///
 /// What only one of them speaks of is kept: an image and the runtime section that was built for it are merged so.
-/// What must be enrolled (`dbx`) is united as well, and so becomes stricter. What differs between hosts must not pass
+/// What must be in force (`dbx`, `sbat_level`) is united as well, and so becomes stricter. What differs between hosts must not pass
 /// unseen: a section's settings that contradict each other are a conflict.
 ///
 /// # Errors
@@ -114,6 +114,9 @@ fn add_boot(merged: &mut BootSection, other: &BootSection) -> Result<(), Differe
         (Some(merged), Some(other)) => add_dbx(merged, other),
         (merged @ None, Some(_)) => merged.clone_from(&other.dbx),
         (_, None) => {}
+    }
+    if let Some(level) = &other.sbat_level {
+        merged.sbat_level.get_or_insert_default().raise(level);
     }
     Ok(())
 }

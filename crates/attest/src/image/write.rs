@@ -111,6 +111,10 @@ impl Text {
             enrolment.iter().for_each(|enrolment| self.enrolment(name, enrolment));
         }
         boot.dbx.iter().for_each(|dbx| self.dbx(dbx));
+        if let Some(level) = &boot.sbat_level {
+            self.table("boot.sbat_level");
+            level.entries().for_each(|(name, number)| self.fact(&key(name), &number.to_string()));
+        }
     }
 
     fn item(&mut self, item: &BootItem) {
@@ -180,6 +184,12 @@ fn command_line(line: &AllowedCommandLine) -> String {
 
 fn shown(value: &impl Display) -> String {
     quoted(&value.to_string())
+}
+
+/// A key: bare where it may be.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A basic string (TOML 1.0, String): what is no plain text is escaped, and so is what would turn the direction of

@@ -209,9 +209,10 @@ fn a_boot_by_shim_and_grub_is_told_from_the_keys_to_the_initrd() {
     assert_eq!((secure_boot.enabled, secure_boot.setup_mode), (Some(true), None));
     assert_eq!((secure_boot.pk.len(), secure_boot.kek.len(), secure_boot.db.len()), (1, 3, 4));
     assert_eq!(secure_boot.dbx.len(), 371);
-    assert_eq!(secure_boot.sbat.as_deref(), Some("sbat,1,2023012900\nshim,2\ngrub,3\ngrub.debian,4\n"));
+    let sbat = secure_boot.sbat.as_ref().unwrap().to_string();
+    assert_eq!(sbat, "sbat 2023012900, grub 3, grub.debian 4, shim 2");
     let events: Vec<_> = secure_boot.events.iter().map(|(name, event)| (*name, *event)).collect();
-    assert_eq!(events, [("KEK", 7), ("PK", 6), ("SecureBoot", 5), ("db", 8), ("dbx", 9)]);
+    assert_eq!(events, [("KEK", 7), ("PK", 6), ("SbatLevel", 33), ("SecureBoot", 5), ("db", 8), ("dbx", 9)]);
     let variables: Vec<_> = secure_boot.authorities.iter().map(|authority| authority.variable.as_str()).collect();
     assert_eq!(variables, ["db", "SbatLevel", "vendor_db"]);
     let signer = secure_boot.authorities[2].entry.as_ref().unwrap();

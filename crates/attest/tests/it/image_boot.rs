@@ -11,6 +11,7 @@ use vouchsafe_attest::image::{Compiled, GoldenImage, accept, boot, choose, pcrs}
 use vouchsafe_attest::key::AttestationKey;
 use vouchsafe_attest::quote::{AuthenticQuote, QuoteCheck, Sha1Bank};
 use vouchsafe_attest::reference;
+use vouchsafe_attest::secure_boot::SbatLevel;
 use vouchsafe_model::pcr::{PcrSet, PcrValue};
 use vouchsafe_model::{
     Finding, FindingCode, HashAlgorithm, PcrBank, PcrIndex, PcrSelection, ReferenceValues, Severity, Sha256Digest,
@@ -73,6 +74,7 @@ pub(crate) fn good() -> BootFacts {
     secure_boot.db = vec![certificate(digest("c1"), "CN=One"), hashed(digest("c2"))];
     secure_boot.dbx =
         vec![hashed(digest("d0")), hashed(digest("d1")), certificate(digest("d2"), "CN=Revoked"), hashed(digest("d3"))];
+    secure_boot.sbat = Some(SbatLevel::parse(b"sbat,1,2023012900\nshim,2\ngrub,3\ngrub.debian,4\n"));
     let authority =
         |event, variable: &str, entry| Authority { event, variable: variable.to_owned(), entry: Some(entry) };
     secure_boot.authorities = vec![
@@ -148,6 +150,7 @@ fn an_empty_log_meets_no_boot_section() {
             "secure_boot.key_missing",
             "secure_boot.key_missing",
             "secure_boot.dbx_outdated",
+            "secure_boot.sbat_outdated",
             "boot.image_missing",
             "boot.image_missing",
             "boot.command_line_mismatch"

@@ -6,6 +6,7 @@ use vouchsafe_attest::image::{
     AcceptedDeviation, CompileError, Compiled, DocumentError, GoldenImage, Inconsistency, MAX_KEYS, MAX_PER_BOOT_ITEM,
     MAX_SUPERSEDED, MAX_TEXT_LEN, MAX_VALUES_PER_PCR, Period,
 };
+use vouchsafe_attest::secure_boot::SbatLevel;
 use vouchsafe_model::{FindingCode, Timestamp};
 
 /// An image that says something about everything.
@@ -46,10 +47,12 @@ fn a_minimal_image_is_read_and_expects_nothing() {
     assert_eq!(GoldenImage::parse(&image.to_text()).unwrap(), image);
     assert!(!with("[boot]\n").unwrap().expects_something());
     assert!(!with("[boot.dbx]\n").unwrap().expects_something());
+    assert!(!with("[boot.sbat_level]\n").unwrap().expects_something());
     for something in [
         "[boot]\nsecure_boot = \"on\"",
         "[boot]\noption_rom = []",
         "[boot.keys.db]",
+        "[boot.sbat_level]\nsbat = 2023012900",
         "[runtime]",
         &format!("[pcrs.sha256]\n0 = \"{}\"", hex(32)),
     ] {
@@ -97,6 +100,13 @@ fn what_is_not_of_its_form_is_refused_where_it_stands() {
         ("[boot]\ncommand_line = [{ text = \"a\", loader = \"lilo\" }]".to_owned(), "line 5, column 40"),
         ("[[boot.image]]\nname = \"a\"".to_owned(), "line 4, column 1"),
         ("[boot.keys.db]\n00 = \"CN=a\"".to_owned(), "line 5, column 1"),
+        ("[boot.sbat_level]\nsbat = 2".to_owned(), "line 5, column 8"),
+        ("[boot.sbat_level]\nshim = 0".to_owned(), "line 5, column 8"),
+        ("[boot.sbat_level]\nshim = -1".to_owned(), "line 5, column 8"),
+        ("[boot.sbat_level]\nshim = 4294967296".to_owned(), "line 5, column 8"),
+        ("[boot.sbat_level]\nshim = \"2\"".to_owned(), "line 5, column 8"),
+        ("[boot.sbat_level]\n\"a,b\" = 1".to_owned(), "line 5, column 1"),
+        ("[boot]\nsbat_level = 2023012900".to_owned(), "line 5, column 14"),
         ("[runtime.digests]\n\"/bin/ls\" = \"00\"".to_owned(), "line 5, column 13"),
         (format!("[runtime.digests]\n\"/bin/ls\" = \"sha256:{short}\""), "line 5, column 13"),
         ("created_at = \"2026-01-31T12:00:00Z\"".to_owned(), "line 4, column 1"),
@@ -172,11 +182,13 @@ fn every_list_is_read_up_to_its_bound_and_not_beyond() {
     let several = |count: usize| quoted(count).replace("\"0", "\"sha256:0");
     let keys =
         |count: usize| (0..count).map(|number| format!("{} = \"\"\n", digest(number))).collect::<Vec<_>>().concat();
-    let cases: [(usize, &dyn Fn(usize) -> String); 7] = [
+    let components = |count: usize| (0..count).map(|number| format!("c{number} = 1\n")).collect::<Vec<_>>().concat();
+    let cases: [(usize, &dyn Fn(usize) -> String); 8] = [
         (MAX_SUPERSEDED, &|count| format!("supersedes = [{}]", images(count))),
         (MAX_VALUES_PER_PCR, &|count| format!("[pcrs.sha256]\n0 = [{}]", quoted(count))),
         (MAX_PER_BOOT_ITEM, &|count| format!("[[boot.image]]\nname = \"a\"\nsha256 = [{}]", quoted(count))),
         (MAX_KEYS, &|count| format!("[boot.keys.db]\n{}", keys(count))),
+        (SbatLevel::MAX_COMPONENTS, &|count| format!("[boot.sbat_level]\n{}", components(count))),
         (MAX_PATH_LEN, &path),
         (MAX_DIGESTS_PER_PATH, &|count| format!("[runtime.digests]\n\"/a\" = [{}]", several(count))),
         (512, &|count| format!("[[boot.image]]\nname = \"{}\"\nsha256 = \"{}\"", "n".repeat(count), digest(0))),

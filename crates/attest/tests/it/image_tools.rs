@@ -49,6 +49,7 @@ fn what_the_log_explains_is_kept_as_facts_and_the_rest_as_values_where_they_are_
     assert_eq!(boot.option_roms, Some(vec![]), "there was none, and none may come");
     assert_eq!((boot.keys.kek.as_ref(), boot.keys.db.as_ref().unwrap().len()), (None, 2));
     assert_eq!(boot.dbx.as_ref().unwrap().images.len(), 3);
+    assert_eq!(boot.sbat_level, good().secure_boot.sbat);
     assert_eq!(image.runtime.as_ref().unwrap().digests["/bin/a"].len(), 2);
     assert_eq!(GoldenImage::parse(&image.to_text()).unwrap(), image);
     assert_eq!(boot::compare(&good(), &compiled(image), &proof("sha256:0-23")), []);
@@ -196,6 +197,7 @@ fn what_opens_more_than_its_author_may_think_is_told() {
     one("supersedes = [\"web@0\"]", "invalid at once");
     one("[boot]\ncommand_line = [{ pattern = \"ro * quiet\" }]", "any one parameter");
     one("[boot]\ncommand_line = [{ loader = \"grub\", text = \"ls\" }]", "any command line passes");
+    one("[boot.sbat_level]\nshim = 4", "refuses nothing by it");
     one("[boot]\naccept = [\"event_log.separator_missing\"]", "in every PCR");
     one("[boot]\nsecure_boot = \"on\"", "any boot loader");
     one("[boot]\nsecure_boot = \"on\"", "any initrd");

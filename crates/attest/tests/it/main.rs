@@ -38,6 +38,7 @@ mod ima_shared_data;
 mod image_boot;
 mod image_document;
 mod image_proof;
+mod image_sbat;
 mod image_tools;
 mod keys;
 mod pcr_file;

@@ -1,10 +1,10 @@
 //! Secure Boot as the variables of PCR 7 tell it.
 
-use super::super::bytes::utf8_text;
 use super::super::event::Event;
 use super::super::facts::{Authority, SecureBoot, SignatureEntry};
 use super::super::signatures::{authority as signed_by, signature_lists};
 use super::super::variable::Variable;
+use crate::secure_boot::SbatLevel;
 
 /// The most authorities that are told; a boot has five or so.
 const MAX_AUTHORITIES: usize = 256;
@@ -62,7 +62,11 @@ pub(super) fn authority(facts: &mut SecureBoot, event: &Event<'_>) -> Option<usi
     let name = variable.name();
     let is_setting = match name.as_str() {
         "SbatLevel" => {
-            facts.sbat = Some(utf8_text(variable.data));
+            // The first is shim's own. Whoever was started by it may extend the PCR by another.
+            if facts.sbat.is_none() && event.pcr().is_some_and(|pcr| pcr.get() == 7) {
+                facts.sbat = Some(SbatLevel::parse(variable.data));
+                facts.events.insert("SbatLevel", event.number());
+            }
             true
         }
         "MokListTrusted" => {

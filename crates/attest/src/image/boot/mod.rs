@@ -88,7 +88,7 @@ fn relied_upon(facts: &BootFacts, boot: &BootSection) -> PcrSet {
     };
     let keys = &boot.keys;
     let of_pcr_7 = [&keys.pk, &keys.kek, &keys.db].into_iter().any(Option::is_some)
-        || boot.dbx.as_ref().is_some_and(|dbx| !dbx.is_empty())
+        || boot.asks_for_revocations()
         || boot.secure_boot == SecureBootRule::On;
     let mut signed = [&boot.images, &boot.option_roms].into_iter().flatten().flatten();
     let by_signer = signed.any(|item| !item.signers.is_empty());

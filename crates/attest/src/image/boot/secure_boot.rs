@@ -7,6 +7,7 @@ use vouchsafe_model::{Finding, FindingCode, HashAlgorithm, PcrIndex, Sha256Diges
 use super::super::document::{BootSection, Enrolment, KeyId, RequiredDbx, SecureBootRule};
 use super::{SECURE_BOOT, SHIM_KEYS};
 use crate::eventlog::facts::{SecureBoot, SignatureEntry, SignatureKind};
+use crate::secure_boot::{Lacking, SbatLevel};
 
 /// How many missing revocations are told one by one.
 const MAX_TOLD: usize = 8;
@@ -30,6 +31,7 @@ pub(super) fn compare(seen: &SecureBoot, boot: &BootSection, bank: HashAlgorithm
         }
     }
     findings.extend(boot.dbx.iter().filter_map(|required| outdated(seen, required, bank)));
+    findings.extend(boot.sbat_level.iter().filter_map(|required| sbat_outdated(seen, required, bank)));
     findings
 }
 
@@ -109,6 +111,30 @@ fn outdated(seen: &SecureBoot, required: &RequiredDbx, bank: HashAlgorithm) -> O
     let finding = Finding::new(FindingCode::DbxOutdated).about("dbx");
     let found = format!("{} of them are missing: {}", missing.len(), told.join(" "));
     Some(at(finding.with(format_args!("{asked} revocations"), found), seen, "dbx", bank, SECURE_BOOT))
+}
+
+fn sbat_outdated(seen: &SecureBoot, required: &SbatLevel, bank: HashAlgorithm) -> Option<Finding> {
+    let level = seen.sbat.as_ref();
+    let nothing = SbatLevel::default();
+    let lacking = level.unwrap_or(&nothing).lacks(required);
+    if lacking.is_empty() {
+        return None;
+    }
+    let told = lacking.iter().take(MAX_TOLD);
+    let (mut wanted, mut found): (Vec<_>, Vec<_>) = told
+        .map(|Lacking { name, wanted, found }| {
+            let found = found.map_or_else(|| format!("no {name}"), |found| format!("{name} {found}"));
+            (format!("{name} {wanted}"), found)
+        })
+        .unzip();
+    if let Some(more @ 1..) = lacking.len().checked_sub(MAX_TOLD) {
+        wanted.push(format!("{more} more"));
+        found.push("others".to_owned());
+    }
+    let found = if level.is_some() { found.join(", ") } else { "none was measured".to_owned() };
+    let finding = Finding::new(FindingCode::SbatOutdated).about("SbatLevel");
+    let finding = finding.with(format_args!("at least {}", wanted.join(", ")), found);
+    Some(at(finding, seen, "SbatLevel", bank, SECURE_BOOT))
 }
 
 /// The finding with the PCR, and the event of the variable that it is about.

@@ -2,6 +2,7 @@
 
 mod items;
 mod runtime;
+mod sbat;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -17,6 +18,7 @@ use vouchsafe_model::{HashAlgorithm, PcrIndex, Sha256Digest};
 
 pub(super) use items::loader_name;
 pub(super) use runtime::runtime;
+pub(super) use sbat::sbat_level;
 
 use super::document::{Enrolment, KeyId, PcrReferences};
 use super::pattern::PatternError;
@@ -169,6 +171,8 @@ enum BadItem {
     NoDigest,
     #[error("an empty path")]
     EmptyPath,
+    #[error("no component of an SBAT level: printable ASCII without blanks and commas")]
+    NoComponent,
     #[error("no loader: one of grub, grub_kernel, systemd, linux_stub, firmware")]
     NoLoader,
 }
