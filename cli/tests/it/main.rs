@@ -17,6 +17,7 @@ mod eventlog;
 mod help;
 mod image_files;
 mod init;
+mod known_answers;
 mod policy;
 mod produce;
 mod quote;
