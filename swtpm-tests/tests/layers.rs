@@ -1,4 +1,5 @@
-//! Who may import whom: the table of docs/ARCHITECTURE.md, held against what cargo says.
+//! What the documentation says of the tree, held against the tree: who may import whom (docs/ARCHITECTURE.md, against what
+//! cargo says), and which tests show which threat (docs/threats.md).
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,4 +120,30 @@ fn the_server_needs_no_tpm_library() {
         let id = named(library).expect("the agent links it");
         assert!(!seen.contains(&id), "the server links {library}");
     }
+}
+
+/// How many threats there are.
+const THREATS: u32 = 30;
+
+#[test]
+fn every_threat_names_tests_and_these_exist() {
+    let root = metadata().workspace_root;
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let mut tests: BTreeMap<u32, usize> = BTreeMap::new();
+    for line in read("docs/threats.md").lines() {
+        if let Some((number, _)) = line.strip_prefix("### ").and_then(|title| title.split_once(". ")) {
+            tests.insert(number.parse().expect("a threat has a number"), 0);
+        }
+        let named = line.strip_prefix("- `").and_then(|line| line.strip_suffix('`'));
+        let Some((file, name)) = named.and_then(|named| named.split_once("::")) else { continue };
+        let source = read(file);
+        let (before, _) = source.split_once(&format!("fn {name}(")).unwrap_or_default();
+        let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+        assert!(attributes.contains("test]") || attributes.contains("test("), "there is no test {file}::{name}");
+        let threat = tests.last_entry().expect("a test is named below a threat");
+        *threat.into_mut() += 1;
+    }
+    assert_eq!(tests.keys().copied().collect::<Vec<_>>(), (1..=THREATS).collect::<Vec<_>>());
+    let without: Vec<_> = tests.iter().filter(|(_, count)| **count == 0).collect();
+    assert!(without.is_empty(), "threats without a test: {without:?}");
 }

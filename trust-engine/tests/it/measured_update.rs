@@ -95,6 +95,31 @@ async fn three_hundred_updated_files_raise_no_finding_at_any_moment_when_the_ima
     assert_eq!(codes(&verdict), [FindingCode::FileChanged], "an old file passes for ever");
 }
 
+#[tokio::test]
+async fn while_old_and_new_are_valid_at_once_nothing_else_passes() {
+    let world = World::new().await;
+    let mut machine = host(&world).await;
+    world.import(&next_image(&world, &machine)).await;
+    machine.ask(&world).await;
+    machine.run(&path(0), &content(0, 2));
+    let verdict = machine.attest(&world).await;
+    assert_eq!(told(&verdict), Vec::<String>::new());
+    machine.run(&path(1), b"neither the old nor the new program");
+    let verdict = machine.attest(&world).await;
+    assert_eq!(codes(&verdict), [FindingCode::FileChanged]);
+    assert_eq!(the(&verdict, FindingCode::FileChanged).path.as_deref(), Some(path(1).as_str()));
+    machine.run("/usr/bin/of-no-package", b"anything");
+    let verdict = machine.attest(&world).await;
+    assert_eq!(codes(&verdict), [FindingCode::FileChanged, FindingCode::FileUnlisted]);
+    assert_eq!(world.score(machine.device.id), 0.0);
+    // Nor does a boot that is half the old and half the new one.
+    machine.restart(&Boot { kernel: BOOT.kernel, ..NEW_BOOT });
+    let verdict = machine.attest(&world).await;
+    assert_eq!(verdict.status(), VerdictStatus::Contraindicated, "{:?}", told(&verdict));
+    assert_eq!(the(&verdict, FindingCode::BootImageUnknown).path.as_deref(), Some("/vmlinuz"));
+    assert_eq!(assigned(&world, &machine), "web@1".parse().unwrap());
+}
+
 /// The peer with a certificate that is good for another day.
 async fn renewed(world: &World, machine: &Machine) -> vouchsafe_http::Peer {
     let request = crate::world::certificate_request(machine.device.host.tpm.device_key());
