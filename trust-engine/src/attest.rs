@@ -21,7 +21,8 @@ use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, EvidencePayload
 use crate::appraise::{Appraisal, Context, appraise};
 use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::enrol::complete::json;
-use crate::measured::{LogRejected, Progress, Received, receive_logs};
+use crate::golden::{image_move, tell_move};
+use crate::measured::{LogRejected, Progress, Received, receive_list};
 use crate::nonce::{LiveNonce, NonceRejected, sha256};
 use crate::score::event::TrustEvent;
 
@@ -85,7 +86,7 @@ pub enum StoredAkError {
 
 /// What became of one attempt to store evidence.
 enum Attempt {
-    Accepted(Box<(Verdict, Standing)>),
+    Accepted(Verdict),
     /// Others changed the device meanwhile.
     Again,
 }
@@ -99,10 +100,9 @@ impl TrustEngine {
         let received_at = self.now();
         for _ in 0..MAX_ATTEMPTS {
             let standing = self.active_standing(device, peer).await?;
-            if let Attempt::Accepted(accepted) = self.try_attest(standing, peer, &evidence, received_at).await? {
-                let (verdict, standing) = *accepted;
+            if let Attempt::Accepted(verdict) = self.try_attest(standing, peer, &evidence, received_at).await? {
                 self.publish(device).await?;
-                return self.appraised(verdict, &standing).await;
+                return self.appraised(device, verdict).await;
             }
         }
         Err(EngineError::Contended.into())
@@ -146,13 +146,16 @@ impl TrustEngine {
         let payload: EvidencePayload = serde_json::from_str(&evidence.payload).map_err(AttestRejected::Payload)?;
 
         let event_log = self.event_log(payload.event_log, &evidence.logs).await??;
-        if standing.device.image.is_none() {
+        let assigned = standing.device.image.clone();
+        if assigned.is_none() {
             let log = event_log.as_ref().map(|(_, bytes)| bytes.as_slice());
-            self.match_image(&mut standing, &quote, log).await?;
+            standing.device.image = self.match_image(&quote, log).await?;
         }
         let valid = self.valid_for(&standing, now).await?;
         let record = self.store().boot(device).await.map_err(EngineError::from)?;
-        let received = receive_logs(&standing, record.as_ref(), &payload, &evidence.logs, event_log, &valid)?;
+        let (sent, is_first_use) = (evidence.logs.ima.as_ref(), assigned.is_none());
+        let ima = receive_list(&standing, record.as_ref(), &payload, sent, &valid, is_first_use)?;
+        let received = Received { event_log, ima };
         let context = Context {
             attestation: AttestationId::new(now, &self.random()?),
             now,
@@ -165,18 +168,18 @@ impl TrustEngine {
             dbx: self.dbx().await?,
         };
         let stored = stored(evidence, &quote, now);
-        let (Appraisal { verdict, met, ima }, received, context) = compute(move || {
+        let (Appraisal { verdict, ima }, received, context) = compute(move || {
             let appraisal = appraise(&quote, &received, &context);
             (appraisal, received, context)
         })
         .await?;
-        self.follow_image(&mut standing, met.as_ref()).await?;
         let image = verdict.image().and_then(|id| context.valid.images.get(id)).map(|(image, _)| image);
         let event = TrustEvent::attested(&verdict, image, standing.device.certificate_expires_at);
         let accepted = AcceptedAttestation {
             device,
             enrolment: standing.device.keys.enrolment,
             nonce: nonce_use(&nonce),
+            moves: image_move(assigned, &verdict),
             verdict: verdict.clone(),
             boot: boot_update(&standing, record.as_ref(), &payload, &received, ima, &stored)?,
             evidence: stored,
@@ -184,7 +187,10 @@ impl TrustEngine {
             trust: self.trust_update(&standing, &event, now).await?,
         };
         match self.store().accept_attestation(&accepted).await.map_err(EngineError::from)? {
-            Acceptance::Accepted(_) => Ok(Attempt::Accepted(Box::new((verdict, standing)))),
+            Acceptance::Accepted(_) => {
+                accepted.moves.iter().for_each(|moved| tell_move(device, moved));
+                Ok(Attempt::Accepted(verdict))
+            }
             Acceptance::Superseded => Ok(Attempt::Again),
             Acceptance::NonceSpent => Err(AttestRejected::NonceSpent),
             Acceptance::DeviceUnknown => Err(AttestRejected::Unknown { device }),
@@ -269,8 +275,7 @@ impl TrustEngine {
         Ok(TrustUpdate { follows: standing.trust.sequence, at, event: json(event)?, state: json(&after)? })
     }
 
-    async fn appraised(&self, verdict: Verdict, before: &Standing) -> Result<Appraised, AttestRejected> {
-        let device = before.device.id;
+    async fn appraised(&self, device: DeviceId, verdict: Verdict) -> Result<Appraised, AttestRejected> {
         let standing = self.store().standing(device).await.map_err(EngineError::from)?;
         let standing = standing.ok_or(AttestRejected::Unknown { device })?;
         let curve = self.curve(&standing).await?;

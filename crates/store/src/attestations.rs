@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use vouchsafe_model::device::HostFacts;
-use vouchsafe_model::{AttestationId, DeviceId, EnrolmentId, PcrBank, Sha256Digest, Timestamp, Verdict};
+use vouchsafe_model::{AttestationId, DeviceId, EnrolmentId, ImageId, PcrBank, Sha256Digest, Timestamp, Verdict};
 
 use crate::error::StoreError;
 use crate::logs::BootUpdate;
@@ -57,6 +57,15 @@ pub struct StoredEvidence {
     pub received_at: Timestamp,
 }
 
+/// That a device is compared with another image from now on, as its evidence says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageMove {
+    /// The image that it was assigned when the evidence was appraised, if any.
+    pub from: Option<ImageId>,
+    /// The image that it is assigned now: that of the verdict.
+    pub to: ImageId,
+}
+
 /// Evidence that is authentic, with what the engine concluded from it: ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedAttestation {
@@ -68,6 +77,8 @@ pub struct AcceptedAttestation {
     pub nonce: NonceUse,
     /// What the engine concluded. Its image is the one that the device is compared with.
     pub verdict: Verdict,
+    /// The image that it moves to, if it does; `None` leaves it with the one that it is assigned.
+    pub moves: Option<ImageMove>,
     /// What it concluded this from.
     pub evidence: StoredEvidence,
     /// What the host says of itself, if it says so now.
@@ -86,8 +97,8 @@ pub enum Acceptance {
     /// The nonce was used before, or is so old that this is no longer known (threat 9).
     NonceSpent,
     /// Something that the verdict or the trust was computed from changed meanwhile: the trust, by another attestation
-    /// or otherwise; the device's keys; its image; its boot record. The caller reads the [`Standing`](crate::Standing) and
-    /// the [`BootRecord`](crate::BootRecord) and appraises anew.
+    /// or otherwise; the device's keys; its image, so that an operator who assigned another one wins; its boot record. The
+    /// caller reads the [`Standing`](crate::Standing) and the [`BootRecord`](crate::BootRecord) and appraises anew.
     Superseded,
     /// There is no such device.
     DeviceUnknown,
@@ -183,15 +194,16 @@ impl AttestationRecord {
 /// purge cannot use one twice (threats 9 and 28).
 #[async_trait]
 pub trait Attestations: Send + Sync {
-    /// Stores accepted evidence: spends its nonce, adds attestation and trust row, makes both the device's latest, and
-    /// replaces its facts. What it says of the boot replaces the boot record, and what came ahead of it is done with. All of
-    /// it or none.
+    /// Stores accepted evidence: spends its nonce, adds attestation and trust row, makes both the device's latest, moves it
+    /// to another image, and replaces its facts. What it says of the boot replaces the boot record, and what came ahead of it
+    /// is done with. All of it or none.
     ///
     /// Under a lock on the device, in this order: `DeviceUnknown`, `DeviceRevoked`, `NonceSpent`, `Superseded`.
     ///
     /// # Errors
-    /// `Conflict` when the attestation's id is taken, or when the boot is of another enrolment; `Missing` when the boot's
-    /// event log is not stored; `TooLarge` when a part exceeds its bound in [`limits`](crate::limits).
+    /// `Conflict` when the attestation's id is taken, when the boot is of another enrolment, or when the image that the
+    /// device moves to is not that of the verdict; `Missing` when the boot's event log or that image is not stored;
+    /// `TooLarge` when a part exceeds its bound in [`limits`](crate::limits).
     async fn accept_attestation(&self, accepted: &AcceptedAttestation) -> Result<Acceptance, StoreError>;
 
     /// Records that evidence was refused, burns its nonce and updates the device's trust. All of it or none.

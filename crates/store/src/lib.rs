@@ -25,8 +25,8 @@ mod tokens;
 mod trust;
 
 pub use attestations::{
-    Acceptance, AcceptedAttestation, AttestationRecord, Attestations, NonceSpending, NonceUse, RefusalNumber,
-    RefusalRecord, RefusalRecording, RefusedEvidence, StoredEvidence, TpmReading,
+    Acceptance, AcceptedAttestation, AttestationRecord, Attestations, ImageMove, NonceSpending, NonceUse,
+    RefusalNumber, RefusalRecord, RefusalRecording, RefusedEvidence, StoredEvidence, TpmReading,
 };
 pub use decisions::{DecisionFilter, DecisionLog, LoggedDecision};
 pub use devices::{CertificateRecording, DeviceFilter, Devices, IssuedCertificate, Standing, StateChange};

@@ -52,10 +52,8 @@ pub(crate) struct Context {
 /// What was concluded.
 #[derive(Debug)]
 pub(crate) struct Appraisal {
-    /// The verdict.
+    /// The verdict. Its image is the one that the boot meets, or else the assigned one.
     pub(crate) verdict: Verdict,
-    /// The image that the boot meets; `None` when it meets none.
-    pub(crate) met: Option<ImageId>,
     /// How far the IMA list is replayed now; `None` when there is none.
     pub(crate) ima: Option<ImaState>,
 }
@@ -95,9 +93,9 @@ pub(crate) fn appraise(quote: &AuthenticQuote, received: &Received, context: &Co
 
     let coverage = Coverage { endorsement: context.endorsement, boot: booted.is_covered, runtime: run.is_covered };
     let findings = bounded(findings);
-    let image = met.clone().or_else(|| context.assigned.clone());
+    let image = met.or_else(|| context.assigned.clone());
     let verdict = Verdict::new(context.attestation, context.now, age.quoted_at, image, coverage, findings);
-    Appraisal { verdict, met, ima: run.state }
+    Appraisal { verdict, ima: run.state }
 }
 
 /// What is found of a boot alone, whatever runs.

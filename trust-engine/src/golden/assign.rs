@@ -1,10 +1,14 @@
 //! Which image a device is assigned: by first use, and by moving on to what superseded it.
+//!
+//! Nothing is assigned here. The image that a device is to have is stored with the evidence that says so, in the one
+//! transaction that spends its nonce: evidence that is not accepted assigns nothing, and an operator who assigned another
+//! image meanwhile is not overruled.
 
 use vouchsafe_attest::image::pcrs;
 use vouchsafe_attest::quote::AuthenticQuote;
 use vouchsafe_model::verdict::VerdictStatus;
-use vouchsafe_model::{Image, ImageId};
-use vouchsafe_store::{Page, PageLimit, Standing};
+use vouchsafe_model::{DeviceId, Image, ImageId, Verdict};
+use vouchsafe_store::{ImageMove, Page, PageLimit};
 
 use super::ValidImages;
 use crate::appraise::of_boot;
@@ -12,16 +16,16 @@ use crate::config::FirstUse;
 use crate::engine::{EngineError, TrustEngine, compute};
 
 impl TrustEngine {
-    /// Assigns the newest image that the boot meets in full, PCR values and log, where the settings let it. An image that
-    /// holds no PCR value is assigned by an operator: whatever a device says in its logs, it could say of any image.
+    /// The newest image that the boot meets in full, PCR values and log, where the settings let a device be assigned it. An
+    /// image that holds no PCR value is assigned by an operator: whatever a device says in its logs, it could say of any
+    /// image.
     pub(crate) async fn match_image(
         &self,
-        standing: &mut Standing,
         quote: &AuthenticQuote,
         event_log: Option<&[u8]>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<ImageId>, EngineError> {
         if self.parts.config.attest.first_use != FirstUse::Match {
-            return Ok(());
+            return Ok(None);
         }
         let mut newest: Option<Image> = None;
         let mut page = Page::first(PageLimit::default());
@@ -36,12 +40,7 @@ impl TrustEngine {
             }
             page = Page::after(last, PageLimit::default());
         }
-        let Some(image) = newest else { return Ok(()) };
-        let device = standing.device.id;
-        self.store().set_device_image(device, Some(&image.id)).await?;
-        tracing::info!(device.id = %device, image.id = %image.id, "first use: the device meets an image");
-        standing.device.image = Some(image.id);
-        Ok(())
+        Ok(newest.map(|image| image.id))
     }
 
     async fn meets(
@@ -59,16 +58,22 @@ impl TrustEngine {
         let compare = move || of_boot(&quote, log.as_deref(), &ValidImages::of_candidate(ready), &dbx);
         Ok(VerdictStatus::of(&compute(compare).await?) != VerdictStatus::Contraindicated)
     }
+}
 
-    /// Assigns the image that the boot met instead of the one that it superseded: the host has been updated. A boot that
-    /// met none stays with what it was meant to be, whatever it came closest to.
-    pub(crate) async fn follow_image(&self, standing: &mut Standing, met: Option<&ImageId>) -> Result<(), EngineError> {
-        let (device, before) = (standing.device.id, standing.device.image.as_ref());
-        let Some(image) = met.filter(|image| Some(*image) != before) else { return Ok(()) };
-        self.store().set_device_image(device, Some(image)).await?;
-        let before = before.map(ToString::to_string);
-        tracing::info!(device.id = %device, image.id = %image, image.before = before, "the device moved to another image");
-        standing.device.image = Some(image.clone());
-        Ok(())
+/// To which image a device moves from the one that it is assigned: to the one that the verdict holds it against. It met that
+/// one at first use, or the host has been updated to it. A boot that met none stays with what it was meant to be, whatever it
+/// came closest to.
+pub(crate) fn image_move(assigned: Option<ImageId>, verdict: &Verdict) -> Option<ImageMove> {
+    let to = verdict.image().filter(|to| assigned.as_ref() != Some(*to))?.clone();
+    Some(ImageMove { from: assigned, to })
+}
+
+/// Says that a device has moved.
+pub(crate) fn tell_move(device: DeviceId, moved: &ImageMove) {
+    match &moved.from {
+        None => tracing::info!(device.id = %device, image.id = %moved.to, "first use: the device meets an image"),
+        Some(from) => tracing::info!(
+            device.id = %device, image.id = %moved.to, image.before = %from, "the device moved to another image"
+        ),
     }
 }

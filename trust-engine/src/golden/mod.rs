@@ -13,6 +13,7 @@ use std::sync::Arc;
 use vouchsafe_attest::image::{CompileError, Compiled, DocumentError, GoldenImage, pcrs};
 use vouchsafe_model::{Image, ImageId};
 
+pub(crate) use assign::{image_move, tell_move};
 pub(crate) use cache::Shelf;
 pub(crate) use valid::ValidImages;
 

@@ -11,4 +11,4 @@ mod received;
 pub use ahead::AheadRejected;
 pub(crate) use progress::{Progress, Resumed};
 pub use received::LogRejected;
-pub(crate) use received::{Received, receive_logs};
+pub(crate) use received::{Received, receive_list};

@@ -1,7 +1,9 @@
 //! The logs of one piece of evidence, decompressed and put together with what is known.
 
+use std::collections::BTreeSet;
+
 use vouchsafe_attest::ima::ImaState;
-use vouchsafe_model::Sha256Digest;
+use vouchsafe_model::{ImageId, Sha256Digest};
 use vouchsafe_store::{BootRecord, Standing};
 use vouchsafe_wire::v1::attest::EvidencePayload;
 use vouchsafe_wire::v1::limits;
@@ -100,20 +102,27 @@ impl TrustEngine {
     }
 }
 
-/// Puts the event log together with what comes next of the IMA list, decompressed.
-pub(crate) fn receive_logs(
+/// What comes next of the IMA list, decompressed, and where it goes on.
+///
+/// At its first use a device sends on from where the engine said that it is while no image judged the list. That part is
+/// taken, since nothing tells the device to begin anew before this evidence is accepted; what came before it counts as not
+/// judged, and the whole list is asked for with the next challenge.
+pub(crate) fn receive_list(
     standing: &Standing,
     record: Option<&BootRecord>,
     payload: &EvidencePayload,
-    sent: &SentLogs,
-    event_log: Option<(Sha256Digest, Vec<u8>)>,
+    sent: Option<&ImaPart>,
     valid: &ValidImages,
-) -> Result<Received, LogRejected> {
-    let resumed = payload.boot.as_ref().map(|boot| {
-        let enrolment = standing.device.keys.enrolment;
-        Resumed::of(record, boot, enrolment, bank(standing.device.sha1_consent), &valid.judges())
-    });
-    Ok(Received { event_log, ima: next_part(resumed, payload, sent.ima.as_ref())? })
+    is_first_use: bool,
+) -> Result<Option<(Resumed, Vec<u8>)>, LogRejected> {
+    let resumed = |judges: &BTreeSet<ImageId>| {
+        let (enrolment, bank) = (standing.device.keys.enrolment, bank(standing.device.sha1_consent));
+        payload.boot.as_ref().map(|boot| Resumed::of(record, boot, enrolment, bank, judges))
+    };
+    match next_part(resumed(&valid.judges()), payload, sent) {
+        Err(LogRejected::Position { .. }) if is_first_use => next_part(resumed(&BTreeSet::new()), payload, sent),
+        received => received,
+    }
 }
 
 /// The part of the IMA list that comes next; empty when nothing was sent of a list that is known.

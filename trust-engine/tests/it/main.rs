@@ -16,6 +16,7 @@ mod measured;
 mod measured_boot;
 mod measured_dbx;
 mod measured_documents;
+mod measured_moves;
 mod measured_parts;
 mod measured_runtime;
 mod measured_update;

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
-use vouchsafe_model::{DeviceId, DeviceState};
+use vouchsafe_model::{DeviceId, DeviceState, ImageId};
 
-use super::devices::Present;
+use super::devices::{self, Present};
 use super::group::{Step, Work};
 use super::operation::Operation;
 use super::{SqliteStore, boots, trust};
@@ -16,10 +16,13 @@ use crate::limits::{MAX_CODE_BYTES, MAX_DETAIL_BYTES, MAX_FACTS_BYTES, MAX_QUOTE
 
 /// See [`Attestations::accept_attestation`](crate::Attestations::accept_attestation).
 pub(super) async fn accept(store: &SqliteStore, accepted: &AcceptedAttestation) -> Result<Acceptance, StoreError> {
-    let AcceptedAttestation { verdict, evidence, facts, trust, boot, .. } = accepted;
+    let AcceptedAttestation { verdict, evidence, facts, trust, boot, moves, .. } = accepted;
     ACCEPT.at_most(MAX_QUOTE_BYTES, "the quote's message", evidence.message.len())?;
     ACCEPT.at_most(MAX_QUOTE_BYTES, "the quote's signature", evidence.signature.len())?;
     trust::check(ACCEPT, &trust.event, &trust.state)?;
+    if let Some(moves) = moves.as_ref().filter(|moves| verdict.image() != Some(&moves.to)) {
+        return Err(ACCEPT.about(Entity::Image).conflict(&moves.to));
+    }
     if let Some(boot) = boot {
         boots::check(ACCEPT, boot.boot.as_deref(), boot.ima.as_deref())?;
         if boot.enrolment != accepted.enrolment {
@@ -50,7 +53,7 @@ impl Work for Accept {
     type Outcome = Acceptance;
 
     async fn perform(&self, tx: &mut Transaction<'_, Sqlite>) -> Result<Step<Acceptance>, StoreError> {
-        let AcceptedAttestation { device, enrolment, nonce, verdict, trust, boot, .. } = &self.accepted;
+        let AcceptedAttestation { device, enrolment, nonce, moves, trust, boot, .. } = &self.accepted;
         let Some(present) = Present::find(tx, ACCEPT, *device).await? else {
             return Ok(Step::Undo(Acceptance::DeviceUnknown));
         };
@@ -60,7 +63,7 @@ impl Work for Accept {
         if spend(tx, ACCEPT, *device, nonce).await? == NonceSpending::AlreadySpent {
             return Ok(Step::Undo(Acceptance::NonceSpent));
         }
-        if present.enrolment != *enrolment || present.image.as_ref() != verdict.image() {
+        if present.enrolment != *enrolment || present.image.as_ref() != self.judged_from() {
             return Ok(Step::Undo(Acceptance::Superseded));
         }
         let Some(row) = trust::append(tx, ACCEPT, *device, present.trust, trust).await? else {
@@ -73,6 +76,9 @@ impl Work for Accept {
         }
         let number = present.attestation.saturating_add(1);
         self.insert(tx, number).await?;
+        if let Some(moves) = moves {
+            devices::assign(tx, ACCEPT, *device, Some(&moves.to)).await?;
+        }
         sqlx::query(
             "UPDATE devices SET attestation_number = ?, trust_sequence = ?, facts = coalesce(?, facts) WHERE id = ?",
         )
@@ -88,6 +94,14 @@ impl Work for Accept {
 }
 
 impl Accept {
+    /// The image that the device has to be assigned for this to be true of it.
+    fn judged_from(&self) -> Option<&ImageId> {
+        match &self.accepted.moves {
+            Some(moves) => moves.from.as_ref(),
+            None => self.accepted.verdict.image(),
+        }
+    }
+
     async fn insert(&self, tx: &mut Transaction<'_, Sqlite>, number: i64) -> Result<(), StoreError> {
         let accepted = &self.accepted;
         let evidence = &accepted.evidence;

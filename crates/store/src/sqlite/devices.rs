@@ -69,16 +69,7 @@ impl Devices for SqliteStore {
     async fn set_device_image(&self, id: DeviceId, image: Option<&ImageId>) -> Result<(), StoreError> {
         let operation = Operation::new("set_device_image", Entity::Device);
         let mut tx = self.write(operation).await?;
-        images::require(&mut tx, operation, image).await?;
-        let changed = sqlx::query("UPDATE devices SET image = ? WHERE id = ?")
-            .bind(image.map(ImageId::to_string))
-            .bind(id.to_string())
-            .execute(&mut *tx)
-            .await
-            .map_err(operation.failed())?;
-        if changed.rows_affected() == 0 {
-            return Err(operation.missing(&id));
-        }
+        assign(&mut tx, operation, id, image).await?;
         tx.commit().await.map_err(operation.failed())
     }
 
@@ -187,6 +178,24 @@ pub(super) async fn find(
         .await
         .map_err(operation.failed())?;
     row.map(|row| rows::standing(&Fields::new(&row, operation))).transpose()
+}
+
+/// Makes this the image that the device is compared with.
+pub(super) async fn assign(
+    tx: &mut Transaction<'_, Sqlite>,
+    operation: Operation,
+    id: DeviceId,
+    image: Option<&ImageId>,
+) -> Result<(), StoreError> {
+    let operation = operation.about(Entity::Device);
+    images::require(tx, operation, image).await?;
+    let changed = sqlx::query("UPDATE devices SET image = ? WHERE id = ?")
+        .bind(image.map(ImageId::to_string))
+        .bind(id.to_string())
+        .execute(&mut **tx)
+        .await
+        .map_err(operation.failed())?;
+    if changed.rows_affected() == 0 { Err(operation.missing(&id)) } else { Ok(()) }
 }
 
 async fn change_state(

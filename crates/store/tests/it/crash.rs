@@ -1,5 +1,5 @@
 //! Killed at any instant, the store has all that it acknowledged, no nonce works twice, and no attestation is without
-//! its boot record (threat 28).
+//! its boot record or the image that it moved its device to (threat 28).
 //!
 //! The child is this same test binary. Several devices attest in it without a pause, and each says so after each
 //! acknowledgement; the parent kills it at an instant that the child does not know, looks at the file, and starts it
@@ -13,19 +13,25 @@ use std::time::Duration;
 
 use vouchsafe_model::AttestationId;
 use vouchsafe_store::{
-    Acceptance, AheadOutcome, AttestationRecord, Attestations, DecisionLog, Logs, NonceSpending, Page, PageLimit,
-    SqliteOptions, SqliteStore, TrustHistory,
+    Acceptance, AcceptedAttestation, AheadOutcome, AttestationRecord, Attestations, DecisionLog, Images, Logs,
+    NonceSpending, Page, PageLimit, SqliteOptions, SqliteStore, TrustHistory,
 };
 
 use crate::fixtures::{
-    accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id, device_id, enrol, event_log,
-    event_log_digest, ima_state, nonce, standing,
+    accepted_and_moved, accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id,
+    device_id, enrol, event_log, event_log_digest, ima_state, image, image_id, nonce, standing,
 };
 use crate::sqlite::schema::assert_sound;
 
 const STORE: &str = "VOUCHSAFE_STORE_TEST_CRASH_FILE";
 const ROUNDS: u32 = 20;
 const DEVICES: u32 = 4;
+const IMAGES: u32 = 3;
+
+/// The image that a device has after its attestation of this number.
+fn image_of(number: u32) -> u32 {
+    number / 2 % IMAGES + 1
+}
 
 /// Each device numbers its attestations from here on, so that no two share a number.
 fn base(device: u32) -> u32 {
@@ -62,8 +68,13 @@ async fn attest(store: SqliteStore, device: u32) {
         let log = number / 4;
         store.put_event_log(event_log_digest(log), &event_log(log), at(0)).await.unwrap();
         let present = standing(&store, device).await;
-        let evidence =
+        let mut evidence =
             accepted_with_boot(&present, follows, number, |boot| boot.event_log = Some(event_log_digest(log)));
+        // With every other one it moves to another image.
+        if number % 2 == 0 {
+            let moved = accepted_and_moved(&present, number, image_of(number));
+            evidence = AcceptedAttestation { verdict: moved.verdict, moves: moved.moves, ..evidence };
+        }
         let acceptance = store.accept_attestation(&evidence).await.unwrap();
         assert!(matches!(acceptance, Acceptance::Accepted(_)), "{acceptance:?}");
         println!("accepted {device} {number}");
@@ -141,6 +152,9 @@ async fn what_was_acknowledged_survives_a_kill_at_any_instant() {
     let path = folder.path().join("store.db");
     let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
     create_token(&store).await;
+    for number in 1..=IMAGES {
+        store.create_image(&image(number)).await.unwrap();
+    }
     for device in 1..=DEVICES {
         enrol(&store, device).await;
     }
@@ -175,6 +189,9 @@ async fn assert_kept(store: &SqliteStore, device: u32, accepted: &[u32], decided
     let present = standing(store, device).await;
     assert_eq!(present.trust.sequence.get(), u64::from(last - base(device)) + 1);
     assert_eq!(store.latest_trust(device_id(device)).await.unwrap(), Some(present.trust));
+    let moved = (last > base(device) + 1).then(|| image_id(image_of(last)));
+    assert_eq!(present.device.image, moved, "it has the image that its last attestation moved it to");
+    assert!(present.attestation.is_none_or(|latest| latest.verdict.image() == moved.as_ref()));
     for number in accepted.iter().copied().chain((last > base(device)).then_some(last)) {
         let spending = store.spend_nonce(device_id(device), &nonce(number)).await.unwrap();
         assert_eq!(spending, NonceSpending::AlreadySpent, "nonce {number}");

@@ -12,7 +12,7 @@ use vouchsafe_model::{
     Verdict,
 };
 use vouchsafe_store::{
-    AcceptedAttestation, BootUpdate, BootVersion, EnrolmentOutcome, ImaAhead, InitialTrust, LoggedDecision,
+    AcceptedAttestation, BootUpdate, BootVersion, EnrolmentOutcome, ImaAhead, ImageMove, InitialTrust, LoggedDecision,
     NewEnrolment, NonceUse, Standing, Store, StoredEvidence, TpmReading, TrustSequence, TrustUpdate,
 };
 
@@ -187,6 +187,7 @@ pub(crate) fn accepted(standing: &Standing, number: u32) -> AcceptedAttestation 
         enrolment: standing.device.keys.enrolment,
         nonce: nonce(number),
         verdict: Verdict::new(attestation_id(number), now, now, standing.device.image.clone(), COVERAGE, findings),
+        moves: None,
         evidence: StoredEvidence {
             message: digest(b'm', number).as_bytes().to_vec(),
             signature: digest(b'S', number).as_bytes().to_vec(),
@@ -204,6 +205,15 @@ pub(crate) fn accepted(standing: &Standing, number: u32) -> AcceptedAttestation 
         trust: update(standing.trust.sequence, i64::from(number)),
         boot: None,
     }
+}
+
+/// Evidence of this number for a device that stands so, by which it moves to this image.
+pub(crate) fn accepted_and_moved(standing: &Standing, number: u32, to: u32) -> AcceptedAttestation {
+    let evidence = accepted(standing, number);
+    let (now, findings) = (evidence.evidence.received_at, evidence.verdict.findings().to_vec());
+    let verdict = Verdict::new(attestation_id(number), now, now, Some(image_id(to)), COVERAGE, findings);
+    let moves = Some(ImageMove { from: standing.device.image.clone(), to: image_id(to) });
+    AcceptedAttestation { verdict, moves, ..evidence }
 }
 
 /// A boot event log of this number.

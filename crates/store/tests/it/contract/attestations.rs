@@ -5,17 +5,25 @@ use std::sync::Arc;
 use vouchsafe_model::device::HostFacts;
 use vouchsafe_store::limits::{MAX_CODE_BYTES, MAX_DETAIL_BYTES, MAX_QUOTE_BYTES, MAX_TRUST_BYTES};
 use vouchsafe_store::{
-    Acceptance, AcceptedAttestation, AttestationRecord, Entity, NonceSpending, Page, PageLimit, RefusalRecording,
-    RefusedEvidence, Standing, Store, TrustSequence,
+    Acceptance, AcceptedAttestation, AttestationRecord, Entity, ImageMove, NonceSpending, Page, PageLimit,
+    RefusalRecording, RefusedEvidence, Standing, Store, TrustSequence,
 };
 
 use super::{is_conflict, is_missing, is_too_large, on_every_store};
-use crate::fixtures::{accepted, at, attestation_id, device_id, enrol, first_device, nonce, standing, update};
+use crate::fixtures::{
+    accepted, accepted_and_moved, at, attestation_id, device_id, enrol, first_device, image, image_id, nonce, standing,
+    update,
+};
 
 on_every_store! {
     accepted_evidence_reaches_history_trust_and_standing_at_once,
     facts_come_with_evidence_or_stay,
     evidence_judged_by_an_old_standing_is_not_stored,
+    a_device_moves_to_another_image_with_its_evidence,
+    evidence_that_is_not_stored_moves_no_image,
+    an_image_that_an_operator_assigned_meanwhile_stays,
+    a_device_moves_to_the_image_of_the_verdict_alone,
+    of_many_moves_from_one_image_one_is_made,
     evidence_of_an_unknown_device_is_not_stored,
     an_attestation_is_stored_under_its_id_once,
     evidence_beyond_a_bound_is_not_stored,
@@ -96,6 +104,104 @@ async fn evidence_judged_by_an_old_standing_is_not_stored(store: Arc<dyn Store>)
     let late = accepted(&old, 2);
     assert_eq!(store.accept_attestation(&late).await.unwrap(), Acceptance::Superseded);
     assert_nothing_happened(&*store, &late, &present).await;
+}
+
+/// Device 1, and images 1 to 3.
+async fn device_and_images(store: &dyn Store) -> Standing {
+    for number in 1..=3 {
+        store.create_image(&image(number)).await.unwrap();
+    }
+    first_device(store).await
+}
+
+async fn a_device_moves_to_another_image_with_its_evidence(store: Arc<dyn Store>) {
+    let mut present = device_and_images(&*store).await;
+    for (number, to) in [(1, 1), (2, 2), (3, 3), (4, 1)] {
+        let evidence = accepted_and_moved(&present, number, to);
+        let acceptance = store.accept_attestation(&evidence).await.unwrap();
+        assert!(matches!(acceptance, Acceptance::Accepted(_)), "{acceptance:?}");
+        present = standing(&*store, 1).await;
+        assert_eq!(present.device.image, Some(image_id(to)));
+        assert_eq!(present.attestation, Some(record(&evidence)));
+    }
+    // Without a move it stays, and evidence that is of another image than that is not of this device as it stands.
+    let stays = accept(&*store, 5).await;
+    assert_eq!(stays.device.image, Some(image_id(1)));
+    let other = AcceptedAttestation { moves: None, ..accepted_and_moved(&stays, 6, 2) };
+    assert_eq!(store.accept_attestation(&other).await.unwrap(), Acceptance::Superseded);
+    assert_nothing_happened(&*store, &other, &stays).await;
+}
+
+async fn evidence_that_is_not_stored_moves_no_image(store: Arc<dyn Store>) {
+    device_and_images(&*store).await;
+    let before = accept(&*store, 1).await;
+    let good = accepted_and_moved(&before, 2, 1);
+    for (evidence, why) in [
+        (AcceptedAttestation { nonce: nonce(1), ..good.clone() }, Acceptance::NonceSpent),
+        (AcceptedAttestation { trust: update(TrustSequence::FIRST, 2), ..good.clone() }, Acceptance::Superseded),
+        (AcceptedAttestation { device: device_id(2), ..good.clone() }, Acceptance::DeviceUnknown),
+    ] {
+        assert_eq!(store.accept_attestation(&evidence).await.unwrap(), why);
+        assert_eq!(standing(&*store, 1).await, before);
+    }
+    let taken = AcceptedAttestation { nonce: nonce(3), ..accepted_and_moved(&before, 1, 1) };
+    assert!(is_conflict(&store.accept_attestation(&taken).await, Entity::Attestation));
+    let missing = accepted_and_moved(&before, 2, 4);
+    assert!(is_missing(&store.accept_attestation(&missing).await, Entity::Image));
+    assert_nothing_happened(&*store, &good, &before).await;
+
+    let now = store.revoke_device(device_id(1), "lost", &update(before.trust.sequence, 5)).await.unwrap();
+    assert!(matches!(now, vouchsafe_store::StateChange::Changed(_)));
+    assert_eq!(store.accept_attestation(&good).await.unwrap(), Acceptance::DeviceRevoked);
+    assert_eq!(standing(&*store, 1).await.device.image, None);
+}
+
+async fn an_image_that_an_operator_assigned_meanwhile_stays(store: Arc<dyn Store>) {
+    let unassigned = device_and_images(&*store).await;
+    // To another one, to the same one, and to none.
+    for (number, appraised, operators) in
+        [(1, None, Some(2)), (2, None, Some(1)), (3, Some(2), None), (4, Some(2), Some(3))]
+    {
+        store.set_device_image(device_id(1), appraised.map(image_id).as_ref()).await.unwrap();
+        let evidence = accepted_and_moved(&standing(&*store, 1).await, number, 1);
+        store.set_device_image(device_id(1), operators.map(image_id).as_ref()).await.unwrap();
+        let before = standing(&*store, 1).await;
+        assert_eq!(store.accept_attestation(&evidence).await.unwrap(), Acceptance::Superseded, "{number}");
+        assert_eq!(before.device.image, operators.map(image_id));
+        assert_nothing_happened(&*store, &evidence, &before).await;
+    }
+    assert_eq!(standing(&*store, 1).await.trust, unassigned.trust);
+}
+
+async fn a_device_moves_to_the_image_of_the_verdict_alone(store: Arc<dyn Store>) {
+    let before = device_and_images(&*store).await;
+    let good = accepted_and_moved(&before, 1, 1);
+    let elsewhere = Some(ImageMove { from: None, to: image_id(2) });
+    let other = AcceptedAttestation { moves: elsewhere.clone(), ..good };
+    let none = AcceptedAttestation { moves: elsewhere, ..accepted(&before, 1) };
+    for evidence in [other, none] {
+        assert!(is_conflict(&store.accept_attestation(&evidence).await, Entity::Image));
+        assert_eq!(standing(&*store, 1).await, before);
+    }
+}
+
+async fn of_many_moves_from_one_image_one_is_made(store: Arc<dyn Store>) {
+    let before = device_and_images(&*store).await;
+    let tasks: Vec<_> = (1..=15)
+        .map(|number| {
+            let (store, to) = (Arc::clone(&store), number % 3 + 1);
+            let evidence = accepted_and_moved(&before, number, to);
+            tokio::spawn(async move { (to, store.accept_attestation(&evidence).await.unwrap()) })
+        })
+        .collect();
+    let mut moved = Vec::new();
+    for task in tasks {
+        match task.await.unwrap() {
+            (to, Acceptance::Accepted(_)) => moved.push(Some(image_id(to))),
+            (_, other) => assert_eq!(other, Acceptance::Superseded),
+        }
+    }
+    assert_eq!(moved, [standing(&*store, 1).await.device.image]);
 }
 
 async fn evidence_of_an_unknown_device_is_not_stored(store: Arc<dyn Store>) {
