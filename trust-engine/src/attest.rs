@@ -13,8 +13,8 @@ use vouchsafe_attest::tpm::{DecodeError, PublicArea};
 use vouchsafe_http::Peer;
 use vouchsafe_model::{AttestationId, DeviceId, DeviceState, Image, Timestamp, Verdict};
 use vouchsafe_store::{
-    Acceptance, AcceptedAttestation, BootRecord, BootUpdate, NonceUse, RefusalRecording, RefusedEvidence, Standing,
-    StoredEvidence, TpmReading, TrustUpdate,
+    Acceptance, AcceptedAttestation, BootRecord, BootUpdate, ImaListChange, NonceUse, RefusalRecording,
+    RefusedEvidence, Standing, StoredEvidence, TpmReading, TrustUpdate,
 };
 use vouchsafe_wire::v1::attest::{Appraised, Challenge, Evidence, EvidencePayload, evidence_binding};
 
@@ -22,7 +22,7 @@ use crate::appraise::{Appraisal, Context, appraise};
 use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::enrol::complete::json;
 use crate::golden::{image_move, tell_move};
-use crate::measured::{LogRejected, Progress, Received, receive_list};
+use crate::measured::{LogRejected, Progress, Received, kept, receive_list};
 use crate::nonce::{LiveNonce, NonceRejected, sha256};
 use crate::score::event::TrustEvent;
 
@@ -100,7 +100,9 @@ impl TrustEngine {
         let received_at = self.now();
         for _ in 0..MAX_ATTEMPTS {
             let standing = self.active_standing(device, peer).await?;
-            if let Attempt::Accepted(verdict) = self.try_attest(standing, peer, &evidence, received_at).await? {
+            // On the heap, since it is large and whoever waits for it would be.
+            let attempt = Box::pin(self.try_attest(standing, peer, &evidence, received_at));
+            if let Attempt::Accepted(verdict) = attempt.await? {
                 self.publish(device).await?;
                 return self.appraised(device, verdict).await;
             }
@@ -168,9 +170,11 @@ impl TrustEngine {
             dbx: self.dbx().await?,
         };
         let stored = stored(evidence, &quote, now);
-        let (Appraisal { verdict, ima }, received, context) = compute(move || {
+        let tail = self.tail_of(device, received.ima.as_ref()).await?;
+        let (Appraisal { verdict, ima, .. }, list, received, context) = compute(move || {
             let appraisal = appraise(&quote, &received, &context);
-            (appraisal, received, context)
+            let list = kept::change(received.ima.as_ref(), appraisal.taken, tail.as_ref());
+            (appraisal, list, received, context)
         })
         .await?;
         let image = verdict.image().and_then(|id| context.valid.images.get(id)).map(|(image, _)| image);
@@ -181,7 +185,7 @@ impl TrustEngine {
             nonce: nonce_use(&nonce),
             moves: image_move(assigned, &verdict),
             verdict: verdict.clone(),
-            boot: boot_update(&standing, record.as_ref(), &payload, &received, ima, &stored)?,
+            boot: boot_update(&standing, record.as_ref(), &payload, &received, (ima, list?), &stored)?,
             evidence: stored,
             facts: Some(payload.facts.sanitised()),
             trust: self.trust_update(&standing, &event, now).await?,
@@ -321,7 +325,7 @@ fn boot_update(
     record: Option<&BootRecord>,
     payload: &EvidencePayload,
     received: &Received,
-    ima: Option<ImaState>,
+    (ima, list): (Option<ImaState>, ImaListChange),
     stored: &StoredEvidence,
 ) -> Result<Option<BootUpdate>, EngineError> {
     if payload.boot.is_none() && payload.event_log.is_none() {
@@ -336,6 +340,7 @@ fn boot_update(
         restart_count: stored.tpm.restart_count,
         event_log: received.event_log.as_ref().map(|(digest, _)| *digest),
         ima: ima.map(|state| json(&Progress::new(state, judged_by))).transpose()?,
+        list,
         at: stored.received_at,
     }))
 }

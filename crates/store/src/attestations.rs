@@ -195,14 +195,15 @@ impl AttestationRecord {
 #[async_trait]
 pub trait Attestations: Send + Sync {
     /// Stores accepted evidence: spends its nonce, adds attestation and trust row, makes both the device's latest, moves it
-    /// to another image, and replaces its facts. What it says of the boot replaces the boot record, and what came ahead of it
-    /// is done with. All of it or none.
+    /// to another image, and replaces its facts. What it says of the boot replaces the boot record, what it vouches for of
+    /// the IMA list is kept, and what came ahead of it is done with. All of it or none.
     ///
     /// Under a lock on the device, in this order: `DeviceUnknown`, `DeviceRevoked`, `NonceSpent`, `Superseded`.
     ///
     /// # Errors
     /// `Conflict` when the attestation's id is taken, when the boot is of another enrolment, or when the image that the
-    /// device moves to is not that of the verdict; `Missing` when the boot's event log or that image is not stored;
+    /// device moves to is not that of the verdict, or when the part of the IMA list is empty or begins elsewhere than the
+    /// change says; `Missing` when the boot's event log or that image is not stored;
     /// `TooLarge` when a part exceeds its bound in [`limits`](crate::limits).
     async fn accept_attestation(&self, accepted: &AcceptedAttestation) -> Result<Acceptance, StoreError>;
 

@@ -25,6 +25,8 @@ pub enum Entity {
     EventLog,
     /// What is known of a device's present boot.
     Boot,
+    /// The IMA list of a device's present boot.
+    ImaList,
     /// A forbidden signature database.
     Dbx,
     /// A row of a trust history.
@@ -49,6 +51,7 @@ impl Entity {
             Self::Refusal => "refusal",
             Self::EventLog => "event log",
             Self::Boot => "boot record",
+            Self::ImaList => "IMA list",
             Self::Dbx => "forbidden signature database",
             Self::Trust => "trust history",
             Self::Decision => "decision",

@@ -31,6 +31,17 @@ pub const MAX_EVENT_LOG_BYTES: usize = 1024 * 1024;
 pub const MAX_BOOT_NAME_BYTES: usize = 128;
 /// The most bytes of the state of an IMA replay, as JSON.
 pub const MAX_IMA_STATE_BYTES: usize = 1024 * 1024;
+/// The most bytes of a part of an IMA list, compressed.
+pub const MAX_IMA_PART_DEFLATED_BYTES: usize = 2 * 1024 * 1024;
+/// The most parts of an IMA list that is kept.
+pub const MAX_IMA_LIST_PARTS: u64 = 512;
+/// The most bytes of an IMA list that is kept, as the device has it.
+pub const MAX_IMA_LIST_BYTES: u64 = 256 * 1024 * 1024;
+/// The most bytes of an IMA list that is kept, compressed. What came ahead may for a while take as much again.
+pub const MAX_IMA_LIST_DEFLATED_BYTES: u64 = 16 * 1024 * 1024;
+/// The most bytes that the IMA lists of all devices take, compressed, unless the store is opened with another bound: a
+/// server that runs for weeks measures some thousand files, which is 0.3 MB, so that ten thousand of them fit.
+pub const IMA_LISTS_DEFLATED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// The most bytes of a forbidden signature database.
 pub const MAX_DBX_BYTES: usize = 1024 * 1024;
 /// The longest name of an architecture, in bytes.

@@ -1,9 +1,10 @@
-//! Measurement logs: the event logs of boots, and how far each device's IMA list is replayed.
+//! Measurement logs: the event logs of boots, and the IMA list of each device with how far it is replayed.
 
 use async_trait::async_trait;
 use vouchsafe_model::{DeviceId, EnrolmentId, Sha256Digest, Timestamp};
 
 use crate::error::StoreError;
+use crate::ima_lists::{ImaAheadPart, ImaList, ImaListChange, ImaListPart};
 
 /// Which state of a device's boot record this is. Every change has a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +95,8 @@ pub struct BootUpdate {
     pub event_log: Option<Sha256Digest>,
     /// How far the IMA list is replayed, as JSON.
     pub ima: Option<String>,
+    /// What changes of the list that is kept.
+    pub list: ImaListChange,
     /// When the evidence came.
     pub at: Timestamp,
 }
@@ -116,7 +119,8 @@ pub enum AheadOutcome {
 /// To implement: a boot record is changed by compare and set under the device's lock, and each change gives it the version
 /// after its last; the record is never deleted, so that no version comes twice. It changes with accepted evidence in the
 /// transaction of [`accept_attestation`](crate::Attestations::accept_attestation) alone, so that no state of a replay is
-/// ahead of the quotes that vouch for it, or behind (threats 19, 21 and 28). An event log is stored once for all devices. As
+/// ahead of the quotes that vouch for it, or behind (threats 19, 21 and 28). So does the IMA list that is kept; when it does
+/// not fit into its bounds that is noted and the evidence is stored all the same. An event log is stored once for all devices. As
 /// long as the record of any device names it, it cannot be purged; when the last one stops, that instant is noted.
 #[async_trait]
 pub trait Logs: Send + Sync {
@@ -140,17 +144,34 @@ pub trait Logs: Send + Sync {
     /// Those of any operation.
     async fn boot(&self, device: DeviceId) -> Result<Option<BootRecord>, StoreError>;
 
-    /// Replaces what came ahead of its quote, if the record is still the one that this follows. What quotes vouched for stays
-    /// as it is.
+    /// Replaces what came ahead of its quote, if the record is still the one that this follows, and keeps the part. What
+    /// quotes vouched for stays as it is. A part that does not fit into the bounds of a list is taken all the same: it is
+    /// noted that what came ahead is not kept.
     ///
     /// Under a lock on the device, in this order: `DeviceUnknown`, `DeviceRevoked`, `Superseded`.
     ///
     /// # Errors
-    /// `TooLarge` when state or name exceeds its bound in [`limits`](crate::limits).
+    /// `Conflict` when the part is empty; `TooLarge` when state, name or part exceeds its bound in
+    /// [`limits`](crate::limits).
     async fn put_ima_ahead(
         &self,
         device: DeviceId,
         follows: Option<BootVersion>,
         ahead: &ImaAhead,
+        part: &ImaAheadPart,
     ) -> Result<AheadOutcome, StoreError>;
+
+    /// What is kept of the IMA list of the device's present boot, all as of one instant; `None` while nothing is known of
+    /// any boot of it. It may be as large as [`limits`](crate::limits) let it.
+    ///
+    /// # Errors
+    /// Those of any operation.
+    async fn ima_list(&self, device: DeviceId) -> Result<Option<ImaList>, StoreError>;
+
+    /// The last part of the list that quotes vouched for, if it is of at most `max_len` bytes: so small that it is put
+    /// together with what follows.
+    ///
+    /// # Errors
+    /// Those of any operation.
+    async fn ima_list_tail(&self, device: DeviceId, max_len: u64) -> Result<Option<ImaListPart>, StoreError>;
 }

@@ -7,20 +7,24 @@
 mod boot;
 mod runtime;
 
+pub(crate) use runtime::not_judged;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_attest::clock::{self, ClockReading};
 use vouchsafe_attest::ima::ImaState;
+use vouchsafe_attest::image::Compiled;
 use vouchsafe_attest::quote::AuthenticQuote;
 use vouchsafe_attest::reference;
 use vouchsafe_attest::secure_boot::Dbx;
 use vouchsafe_model::{
     AttestationId, Coverage, EndorsementGrade, Finding, FindingCode, ImageId, Severity, Timestamp, Verdict,
 };
+use vouchsafe_wire::v1::operate::Judged;
 
 use crate::golden::ValidImages;
-use crate::measured::Received;
+use crate::measured::{KeptList, Received};
 
 /// The most findings of one verdict. The failures come first.
 pub(crate) const MAX_FINDINGS: usize = 256;
@@ -56,6 +60,9 @@ pub(crate) struct Appraisal {
     pub(crate) verdict: Verdict,
     /// How far the IMA list is replayed now; `None` when there is none.
     pub(crate) ima: Option<ImaState>,
+    /// How many bytes of the part that came were taken in for it; `None` when the quote vouches neither for any of them nor
+    /// for what came ahead.
+    pub(crate) taken: Option<usize>,
 }
 
 /// Concludes from an authentic quote and the logs that came with it.
@@ -95,7 +102,7 @@ pub(crate) fn appraise(quote: &AuthenticQuote, received: &Received, context: &Co
     let findings = bounded(findings);
     let image = met.or_else(|| context.assigned.clone());
     let verdict = Verdict::new(context.attestation, context.now, age.quoted_at, image, coverage, findings);
-    Appraisal { verdict, ima: run.state }
+    Appraisal { verdict, ima: run.state, taken: run.taken }
 }
 
 /// What is found of a boot alone, whatever runs.
@@ -106,6 +113,31 @@ pub(crate) fn of_boot(
     dbx: &Dbx,
 ) -> Vec<Finding> {
     bounded(boot::compare(quote, event_log, valid, dbx).findings)
+}
+
+/// What an image would make of a device.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// Whether what it booted was held against the image.
+    pub(crate) boot: Judged,
+    /// Whether what it runs was.
+    pub(crate) runtime: Judged,
+    /// What was found.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Holds what is known of a device against an image that it is not assigned.
+pub(crate) fn try_image(
+    quote: &AuthenticQuote,
+    event_log: Option<&[u8]>,
+    list: &KeptList,
+    image: &Arc<Compiled>,
+    dbx: &Dbx,
+) -> Trial {
+    let booted = boot::compare(quote, event_log, &ValidImages::of_candidate(Arc::clone(image)), dbx);
+    let (run, runtime) = runtime::compare_kept(quote, list, image);
+    let boot = if booted.is_covered { Judged::Judged } else { Judged::NotAsked };
+    Trial { boot, runtime, findings: bounded(booted.findings.into_iter().chain(run).collect()) }
 }
 
 /// What is to be said of the image itself.

@@ -9,7 +9,7 @@ use vouchsafe_http::{HttpProblem, Json, OperatorPeer, Path, Query};
 use vouchsafe_model::{DeviceState, ImageId, Timestamp, TrustScore};
 use vouchsafe_store::DeviceFilter;
 use vouchsafe_wire::v1::operate::{
-    self, AssignImage, DeviceSummary, DeviceView, Measurements, RevokeDevice, TrustView,
+    self, AssignImage, DeviceSummary, DeviceView, ImaListPage, Measurements, RevokeDevice, TrustView,
 };
 use vouchsafe_wire::v1::problem::Problem;
 
@@ -138,6 +138,29 @@ pub(super) async fn measurements(
 ) -> Result<Json<Measurements>, HttpProblem> {
     let id = engine.resolve_device(&device).await.map_err(IntoProblem::into_problem)?;
     engine.measurements(id).await.map(Json).map_err(IntoProblem::into_problem)
+}
+
+/// What about a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// From which of its bytes on; from its beginning if none is named.
+    from: Option<u64>,
+}
+
+/// What a device measured since it booted, as far as its quotes vouched for it: its IMA list, a few megabytes at a time.
+#[utoipa::path(
+    get, path = "/v1/devices/{device}/ima-list", tag = "operator", params(("device" = String, Path), ListQuery),
+    responses((status = 200, body = ImaListPage), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub(super) async fn ima_list(
+    State(engine): State<Shared>,
+    _: OperatorPeer,
+    Path(device): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ImaListPage>, HttpProblem> {
+    let id = engine.resolve_device(&device).await.map_err(IntoProblem::into_problem)?;
+    engine.ima_list(id, query.from.unwrap_or(0)).await.map(Json).map_err(IntoProblem::into_problem)
 }
 
 /// The score of a device at any instant, why, and how it goes on.

@@ -1,6 +1,8 @@
 //! Golden images.
 
 use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use vouchsafe_http::{HttpProblem, Json, OperatorPeer, Path, Query};
 use vouchsafe_model::{Image, ImageId};
 use vouchsafe_wire::v1::operate::{self, CaptureImage, DryRun, ImageSource};
@@ -93,16 +95,25 @@ pub(super) async fn import(
     engine.import_image(source).await.map(Json).map_err(IntoProblem::into_problem)
 }
 
-/// Says what an image would make of today's devices.
+/// From where on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DryRunQuery {
+    /// Where the answer before ended: its `next`.
+    after: Option<String>,
+}
+
+/// Says what an image would make of today's devices, as many as can be judged in a few seconds.
 #[utoipa::path(
-    post, path = "/v1/image-documents/dry-run", tag = "operator",
+    post, path = "/v1/image-documents/dry-run", tag = "operator", params(DryRunQuery),
     request_body = ImageSource,
     responses((status = 200, body = DryRun), (status = 422, body = Problem))
 )]
 pub(super) async fn dry_run(
     State(engine): State<Shared>,
     _: OperatorPeer,
+    Query(query): Query<DryRunQuery>,
     Json(source): Json<ImageSource>,
 ) -> Result<Json<DryRun>, HttpProblem> {
-    engine.dry_run(source).await.map(Json).map_err(IntoProblem::into_problem)
+    engine.dry_run(source, query.after.as_deref()).await.map(Json).map_err(IntoProblem::into_problem)
 }

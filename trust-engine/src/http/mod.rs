@@ -57,6 +57,7 @@ pub fn operator_routes(engine: Shared) -> Router {
         .route("/v1/images/{id}/retire", post(images::retire))
         .route("/v1/images/{id}/document", get(images::document))
         .route("/v1/devices/{device}/measurements", get(devices::measurements))
+        .route("/v1/devices/{device}/ima-list", get(devices::ima_list))
         .route("/v1/secure-boot/dbx", get(dbx::list))
         .route("/v1/secure-boot/dbx/{arch}", put(dbx::import))
         .with_state(engine)
@@ -98,6 +99,7 @@ pub fn image_routes(engine: Shared) -> Router {
         images::import,
         images::dry_run,
         devices::measurements,
+        devices::ima_list,
         dbx::list,
         dbx::import,
         results::result,

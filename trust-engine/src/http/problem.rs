@@ -210,6 +210,8 @@ impl IntoProblem for OperateRejected {
             Self::Exists { .. } => (409, "request.exists", "The name is taken"),
             Self::Field { .. } => (422, "request.field", "The request is not acceptable"),
             Self::NothingQuoted => (409, "image.nothing_quoted", "There is nothing to capture"),
+            Self::NoList => (409, "device.no_ima_list", "There is no IMA list"),
+            Self::ListNotKept { .. } => (409, "device.ima_list_not_kept", "The IMA list is not kept"),
             Self::ImageRetired { .. } => (409, "image.retired", "The image is retired"),
             Self::Csr(_) => (400, "credential.csr_refused", "The certificate request is refused"),
             Self::Issue(_) => (422, "credential.not_issued", "No certificate could be issued"),

@@ -3,11 +3,11 @@
 use vouchsafe_attest::ima::{Advance, ImaContext, ImaError};
 use vouchsafe_http::Peer;
 use vouchsafe_model::{DeviceId, Timestamp};
-use vouchsafe_store::{AheadOutcome, ImaAhead, Standing};
+use vouchsafe_store::{AheadOutcome, ImaAhead, ImaAheadPart, Standing};
 use vouchsafe_wire::v1::limits;
 use vouchsafe_wire::v1::logs::{ImaPart, ImaPosition, InflateError};
 
-use super::{Progress, Resumed};
+use super::{Progress, Resumed, kept};
 use crate::attest::AttestRejected;
 use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::enrol::complete::json;
@@ -61,20 +61,25 @@ impl TrustEngine {
         let record = self.store().boot(device).await.map_err(EngineError::from)?;
         let valid = self.valid_for(standing, now).await?;
         let bank = bank(standing.device.sha1_consent);
-        let Resumed { state, judged_by, .. } =
+        let Resumed { state, is_ahead, judged_by, .. } =
             Resumed::of(record.as_ref(), &from.boot, enrolment, bank, &valid.judges());
         let position = |offset| ImaPosition { boot: from.boot.clone(), offset };
         if state.bytes() != from.offset {
             return Ok(Some(position(state.bytes())));
         }
-        let (policy, bytes) = (valid.runtime(), bytes.to_vec());
-        let replay = move || state.advance(&bytes, None, ImaContext { policy: policy.as_ref(), boot_aggregate: None });
-        let Advance { state, .. } = compute(replay).await??;
+        let (policy, bytes, begin) = (valid.runtime(), bytes.to_vec(), from.offset);
+        let replay = move || {
+            let context = ImaContext { policy: policy.as_ref(), boot_aggregate: None };
+            let Advance { state, consumed_bytes, .. } = state.advance(&bytes, None, context)?;
+            let part = kept::part(begin, bytes.get(..consumed_bytes).unwrap_or_default())?;
+            Ok::<_, AheadRejected>((state, ImaAheadPart { begins: !is_ahead, part }))
+        };
+        let (state, part) = compute(replay).await??;
         let offset = state.bytes();
         let boot = from.boot.as_str().to_owned();
         let ahead = ImaAhead { boot, offset, state: json(&Progress::new(state, judged_by))?, at: now };
         let follows = record.map(|record| record.version);
-        match self.store().put_ima_ahead(device, follows, &ahead).await.map_err(EngineError::from)? {
+        match self.store().put_ima_ahead(device, follows, &ahead, &part).await.map_err(EngineError::from)? {
             AheadOutcome::Stored(_) => Ok(Some(position(offset))),
             AheadOutcome::Superseded => Ok(None),
             AheadOutcome::DeviceUnknown => Err(AttestRejected::Unknown { device }.into()),

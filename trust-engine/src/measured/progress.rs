@@ -22,6 +22,8 @@ pub(crate) struct Progress {
 pub(crate) struct Resumed {
     /// The state before the next part.
     pub(crate) state: ImaState,
+    /// Whether that is behind parts that came ahead of their quote.
+    pub(crate) is_ahead: bool,
     /// By whom the list will have been judged after it.
     pub(crate) judged_by: BTreeSet<ImageId>,
     /// The state that a quote vouched for, before any part that came ahead: where the list goes on when none of those were
@@ -36,8 +38,13 @@ impl Progress {
     }
 
     /// What is stored; `None` when it is of another version of the format, and the list begins anew.
-    fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
+    }
+
+    /// Where the list is.
+    pub(crate) fn into_state(self) -> ImaState {
+        self.state
     }
 
     /// Goes on under these judges, if what was judged so far would be judged no otherwise by them: an entry that was found
@@ -72,8 +79,9 @@ impl Resumed {
             progress.go_on(judges)
         };
         let vouched = accepted.and_then(resume).unwrap_or_else(|| ImaState::new(bank));
-        let state = ahead.and_then(|ahead| resume(&ahead.state)).unwrap_or_else(|| vouched.clone());
-        Self { state, judged_by: judges.clone(), vouched }
+        let ahead = ahead.and_then(|ahead| resume(&ahead.state));
+        let (is_ahead, state) = (ahead.is_some(), ahead.unwrap_or_else(|| vouched.clone()));
+        Self { state, is_ahead, judged_by: judges.clone(), vouched }
     }
 }
 

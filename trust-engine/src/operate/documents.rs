@@ -1,28 +1,21 @@
-//! Golden images as documents: importing them, and what they would make of today's devices.
+//! Golden images as documents: importing them, and what they are made from.
 
 use std::sync::Arc;
 
 use vouchsafe_attest::image::signed::{OpenError, SignedImage};
 use vouchsafe_attest::image::{Compiled, DocumentError, GoldenImage};
-use vouchsafe_attest::key::AttestationKey;
-use vouchsafe_attest::quote::{AuthenticQuote, OfflineCheck, QuoteCheck, Sha1Bank};
-use vouchsafe_attest::tpm::PublicArea;
 use vouchsafe_model::image::ImageDocument;
-use vouchsafe_model::verdict::VerdictStatus;
-use vouchsafe_model::{DeviceState, Image, PcrSelection, ReferenceValues};
-use vouchsafe_store::{DeviceFilter, Page, PageLimit, Standing, StoredEvidence};
+use vouchsafe_model::{DeviceId, Image, ReferenceValues};
+use vouchsafe_store::Standing;
 use vouchsafe_wire::v1::limits;
 use vouchsafe_wire::v1::logs::Deflated;
-use vouchsafe_wire::v1::operate::{DryRun, DryRunDevice, ImageSource, Measurements};
+use vouchsafe_wire::v1::operate::{ImaListPage, ImaListPiece, ImageSource, Measurements};
 
 use super::{OperateRejected, field};
-use crate::appraise;
 use crate::engine::{EngineError, TrustEngine, compute};
-use crate::golden::ValidImages;
+use crate::measured::KeptList;
+use crate::measured::kept::WholeList;
 use crate::nonce::sha256;
-
-/// The most devices of one dry run.
-const MAX_DRY_RUN: usize = 10_000;
 
 /// Why an image's text is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +40,12 @@ pub enum ImageRefused {
 }
 
 /// An image that may be activated.
-struct Checked {
+pub(super) struct Checked {
     text: String,
     envelope: Option<String>,
     signed_by: Option<String>,
-    document: GoldenImage,
-    compiled: Arc<Compiled>,
+    pub(super) document: GoldenImage,
+    pub(super) compiled: Arc<Compiled>,
 }
 
 impl TrustEngine {
@@ -94,35 +87,11 @@ impl TrustEngine {
         Ok(stored.envelope.map_or(ImageSource::Text(stored.text), ImageSource::Envelope))
     }
 
-    /// What an image would make of the boots of today's devices. Nothing is stored.
-    ///
-    /// # Errors
-    /// The image would not be taken.
-    pub async fn dry_run(&self, source: ImageSource) -> Result<DryRun, OperateRejected> {
-        let Checked { document, compiled, .. } = self.check_image(source).await?;
-        let meant = |standing: &Standing| {
-            let image = standing.device.image.as_ref();
-            image.is_some_and(|image| image.name() == document.id.name() || document.supersedes.contains(image))
-        };
-        let all = self.active_devices().await?;
-        let few: Vec<&Standing> = all.iter().filter(|standing| meant(standing)).collect();
-        let chosen = if few.is_empty() { all.iter().collect() } else { few };
-        let mut run = DryRun { image: document.id.clone(), devices: Vec::new(), unseen: Vec::new() };
-        for standing in chosen {
-            match self.last_quote(standing).await? {
-                Some((quote, log)) => run.devices.push(self.would_be(standing, quote, log, &compiled).await?),
-                None => run.unseen.push(standing.device.id),
-            }
-        }
-        run.devices.sort_by_key(|device| (!device.fails, device.device));
-        Ok(run)
-    }
-
     /// What a device last vouched for, to make an image from.
     ///
     /// # Errors
     /// There is no such device, or it has not vouched yet.
-    pub async fn measurements(&self, id: vouchsafe_model::DeviceId) -> Result<Measurements, OperateRejected> {
+    pub async fn measurements(&self, id: DeviceId) -> Result<Measurements, OperateRejected> {
         let standing = self.standing(id).await?;
         let last = standing.attestation.as_ref().ok_or(OperateRejected::NothingQuoted)?;
         let evidence = self.store().evidence(last.id()).await?.ok_or(OperateRejected::NothingQuoted)?;
@@ -137,7 +106,33 @@ impl TrustEngine {
         })
     }
 
-    async fn check_image(&self, source: ImageSource) -> Result<Checked, OperateRejected> {
+    /// What a device measured since it booted, as far as its quotes vouched for it: from this place on, as much as is asked
+    /// for at once.
+    ///
+    /// # Errors
+    /// There is no such device, it has not vouched for a list, or its list is not kept.
+    pub async fn ima_list(&self, id: DeviceId, from: u64) -> Result<ImaListPage, OperateRejected> {
+        self.standing(id).await?;
+        let WholeList { end, parts } = match self.kept_list(id).await? {
+            KeptList::None => return Err(OperateRejected::NoList),
+            KeptList::Lost(lost) => return Err(OperateRejected::ListNotKept { lost }),
+            KeptList::Whole(list) => *list,
+        };
+        let (mut pieces, mut deflated) = (Vec::new(), 0usize);
+        for part in parts.into_iter().filter(|part| part.end() > from) {
+            if deflated >= limits::IMA_LIST_PAGE {
+                break;
+            }
+            deflated = deflated.saturating_add(part.deflated.len());
+            let log = Deflated::of_compressed(part.deflated);
+            let log = log.map_err(|_| EngineError::TooLarge { what: "a part of an IMA list" })?;
+            pieces.push(ImaListPiece { offset: part.offset, log });
+        }
+        let (len, entries, bank, pcr10) = (end.bytes(), end.entries(), end.bank(), end.pcr10().clone());
+        Ok(ImaListPage { device: id, len, entries, bank, pcr10, parts: pieces })
+    }
+
+    pub(super) async fn check_image(&self, source: ImageSource) -> Result<Checked, OperateRejected> {
         let keys = self.parts.image_keys.clone();
         let checked = compute(move || {
             let (text, envelope, signed_by, document) = match source {
@@ -159,67 +154,12 @@ impl TrustEngine {
         checked.await?.map_err(|refused| field("image", refused.to_string()))
     }
 
-    async fn active_devices(&self) -> Result<Vec<Standing>, OperateRejected> {
-        let filter = DeviceFilter { state: Some(DeviceState::Active), ..DeviceFilter::default() };
-        let (mut devices, mut page) = (Vec::new(), Page::first(PageLimit::default()));
-        while devices.len() < MAX_DRY_RUN {
-            let standings = self.store().list_standings(&filter, page).await?;
-            let Some(last) = standings.last().map(|standing| standing.device.id) else { break };
-            devices.extend(standings);
-            page = Page::after(last, PageLimit::default());
-        }
-        Ok(devices)
-    }
-
-    /// The last accepted quote of a device, authentic once more, and the log that came with it.
-    async fn last_quote(
-        &self,
-        standing: &Standing,
-    ) -> Result<Option<(AuthenticQuote, Option<Vec<u8>>)>, OperateRejected> {
-        let Some(last) = &standing.attestation else { return Ok(None) };
-        let Some(evidence) = self.store().evidence(last.id()).await? else { return Ok(None) };
-        let Some(quote) = authentic(standing, &evidence) else { return Ok(None) };
-        Ok(Some((quote, self.last_log(standing).await?)))
-    }
-
-    async fn last_log(&self, standing: &Standing) -> Result<Option<Vec<u8>>, OperateRejected> {
+    /// The event log of a device's present boot.
+    pub(super) async fn last_log(&self, standing: &Standing) -> Result<Option<Vec<u8>>, OperateRejected> {
         let record = self.store().boot(standing.device.id).await?;
         match record.and_then(|record| record.event_log) {
             Some(digest) => Ok(self.store().event_log(digest).await?),
             None => Ok(None),
         }
     }
-
-    async fn would_be(
-        &self,
-        standing: &Standing,
-        quote: AuthenticQuote,
-        log: Option<Vec<u8>>,
-        compiled: &Arc<Compiled>,
-    ) -> Result<DryRunDevice, OperateRejected> {
-        let valid = ValidImages::of_candidate(Arc::clone(compiled));
-        let dbx = self.dbx().await?;
-        let findings = compute(move || appraise::of_boot(&quote, log.as_deref(), &valid, &dbx)).await?;
-        Ok(DryRunDevice {
-            device: standing.device.id,
-            hostname: standing.device.facts.hostname.clone(),
-            image: standing.device.image.clone(),
-            fails: VerdictStatus::of(&findings) == VerdictStatus::Contraindicated,
-            findings,
-        })
-    }
-}
-
-/// Verifies a stored quote again: by the device's key, for the occasion that it names itself. That the occasion was the
-/// right one was checked when it was accepted.
-fn authentic(standing: &Standing, evidence: &StoredEvidence) -> Option<AuthenticQuote> {
-    let ak = PublicArea::parse_tpmt(&standing.device.keys.ak_public).ok()?;
-    let ak = AttestationKey::from_public(ak).ok()?;
-    let (message, signature) = (evidence.message.as_slice(), evidence.signature.as_slice());
-    let signed = OfflineCheck { key: ak.verifying_key(), message, signature, qualifying_data: None }.verify().ok()?;
-    let selection: PcrSelection = evidence.pcrs.selection();
-    let sha1 = if standing.device.sha1_consent { Sha1Bank::Consented } else { Sha1Bank::Refused };
-    let qualifying_data = signed.qualifying_data();
-    let pcrs = &evidence.pcrs;
-    QuoteCheck { ak: &ak, message, signature, qualifying_data, selection: &selection, pcrs, sha1 }.verify().ok()
 }

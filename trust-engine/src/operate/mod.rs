@@ -4,13 +4,15 @@ pub mod credentials;
 pub mod dbx;
 pub mod devices;
 pub mod documents;
+pub mod dry_run;
 pub mod images;
 pub mod tokens;
 pub mod trust;
 
 use vouchsafe_model::ImageId;
-use vouchsafe_store::StoreError;
+use vouchsafe_store::{ImaListLost, StoreError};
 
+use crate::appraise::not_judged;
 use crate::engine::EngineError;
 
 /// Why an operator's request is not carried out.
@@ -43,6 +45,15 @@ pub enum OperateRejected {
     /// The device has no authentic quote to take an image from.
     #[error("the device has no accepted evidence yet, so there is nothing to capture; let it attest first")]
     NothingQuoted,
+    /// The device never sent an IMA list that a quote vouched for.
+    #[error("the device has vouched for no IMA list since it booted; its kernel measures none unless it is told to")]
+    NoList,
+    /// The device's IMA list is not kept.
+    #[error("{}", not_judged(*lost).why_not().unwrap_or_default())]
+    ListNotKept {
+        /// Why.
+        lost: ImaListLost,
+    },
     /// The image is retired.
     #[error("the image {image} is retired; no device is assigned it any more")]
     ImageRetired {

@@ -16,6 +16,8 @@ mod measured;
 mod measured_boot;
 mod measured_dbx;
 mod measured_documents;
+mod measured_dry_run;
+mod measured_kept;
 mod measured_moves;
 mod measured_parts;
 mod measured_runtime;

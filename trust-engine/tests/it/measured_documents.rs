@@ -41,7 +41,7 @@ async fn a_dry_run_names_who_would_fail_and_why_and_stores_nothing() {
     let next = with_other_line(machine.image(&world, &format!("{}@2", name.name())));
     let (before, record) = (images(&world).await, world.record(machine.device.id));
 
-    let run = world.engine.dry_run(ImageSource::Text(next.to_text())).await.unwrap();
+    let run = world.engine.dry_run(ImageSource::Text(next.to_text()), None).await.unwrap();
     assert_eq!(run.image, next.id);
     let [device] = &run.devices[..] else { panic!("{run:?}") };
     assert_eq!((device.device, device.fails, device.image.as_ref()), (machine.device.id, true, Some(&name)));
@@ -54,7 +54,7 @@ async fn a_dry_run_names_who_would_fail_and_why_and_stores_nothing() {
 
     // A name that nobody bears is tried on all; who never vouched is told apart.
     let stranger = machine.image(&world, "stranger@1");
-    let run = world.engine.dry_run(ImageSource::Text(stranger.to_text())).await.unwrap();
+    let run = world.engine.dry_run(ImageSource::Text(stranger.to_text()), None).await.unwrap();
     let mut tried: Vec<_> = run.devices.iter().map(|device| (device.device, device.fails)).collect();
     tried.sort_unstable();
     let mut expected = vec![(machine.device.id, false), (other.device.id, false)];
@@ -127,7 +127,7 @@ async fn an_engine_with_keys_takes_images_that_one_of_them_signed_and_no_others(
     ] {
         for refused in [
             world.engine.import_image(source.clone()).await.map(drop),
-            world.engine.dry_run(source.clone()).await.map(drop),
+            world.engine.dry_run(source.clone(), None).await.map(drop),
         ] {
             let refused = refused.unwrap_err();
             assert!(matches!(refused, OperateRejected::Field { field: "image", .. }), "{refused}");

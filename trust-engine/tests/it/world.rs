@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) records: Arc<Records>,
     pub(crate) config: TrustEngineConfig,
     image_keys: Vec<DsseKey>,
+    /// What opens its store.
+    store: SqliteOptions,
     pub(crate) engine: TrustEngine,
 }
 
@@ -65,21 +67,29 @@ impl World {
     pub(crate) async fn with_image_keys(image_keys: Vec<DsseKey>) -> Self {
         let mut config = TrustEngineConfig::default();
         config.enrol.minimum_endorsement = MinimumEndorsement::DangerNone;
-        Self::made_of(config, image_keys).await
+        Self::made_of(config, image_keys, SqliteOptions::default()).await
+    }
+
+    /// The same, with so much room for the IMA lists of all devices, in bytes.
+    pub(crate) async fn with_room_for_lists(bytes: u64) -> Self {
+        let mut config = TrustEngineConfig::default();
+        config.enrol.minimum_endorsement = MinimumEndorsement::DangerNone;
+        let store = SqliteOptions { ima_lists_bytes: bytes, ..SqliteOptions::default() };
+        Self::made_of(config, Vec::new(), store).await
     }
 
     pub(crate) async fn with(config: TrustEngineConfig) -> Self {
-        Self::made_of(config, Vec::new()).await
+        Self::made_of(config, Vec::new(), SqliteOptions::default()).await
     }
 
-    async fn made_of(config: TrustEngineConfig, image_keys: Vec<DsseKey>) -> Self {
+    async fn made_of(config: TrustEngineConfig, image_keys: Vec<DsseKey>, store: SqliteOptions) -> Self {
         let dir = TempDir::new().unwrap();
         let serials = [Serial::from_entropy([1; 20]), Serial::from_entropy([2; 20])];
         Authority::create(&dir.path().join("ca"), &"test.example".parse().unwrap(), START, serials).unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let records = Arc::new(Records::default());
-        let engine = Self::engine(&dir, &clock, &records, &config, &image_keys).await;
-        Self { dir, clock, records, config, image_keys, engine }
+        let engine = Self::engine(&dir, &clock, &records, &config, &image_keys, store).await;
+        Self { dir, clock, records, config, image_keys, store, engine }
     }
 
     async fn engine(
@@ -88,8 +98,9 @@ impl World {
         records: &Arc<Records>,
         config: &TrustEngineConfig,
         image_keys: &[DsseKey],
+        store: SqliteOptions,
     ) -> TrustEngine {
-        let store = SqliteStore::open(&dir.path().join("test.db"), SqliteOptions::default()).await.unwrap();
+        let store = SqliteStore::open(&dir.path().join("test.db"), store).await.unwrap();
         TrustEngine::new(Parts {
             config: config.clone(),
             model: TrustModel::builtin().unwrap(),
@@ -110,7 +121,8 @@ impl World {
     /// The same engine after its process died: what was in memory is gone.
     pub(crate) async fn restart(&mut self) {
         self.records = Arc::new(Records::default());
-        self.engine = Self::engine(&self.dir, &self.clock, &self.records, &self.config, &self.image_keys).await;
+        self.engine =
+            Self::engine(&self.dir, &self.clock, &self.records, &self.config, &self.image_keys, self.store).await;
         for record in self.engine.snapshot().await.unwrap() {
             self.records.publish(RecordChange::Put(Box::new(record)));
         }

@@ -7,7 +7,7 @@ use vouchsafe_model::{DeviceId, DeviceState, ImageId};
 use super::devices::{self, Present};
 use super::group::{Step, Work};
 use super::operation::Operation;
-use super::{SqliteStore, boots, trust};
+use super::{SqliteStore, boots, ima_lists, trust};
 use crate::attestations::{
     Acceptance, AcceptedAttestation, NonceSpending, NonceUse, RefusalNumber, RefusalRecording, RefusedEvidence,
 };
@@ -25,6 +25,7 @@ pub(super) async fn accept(store: &SqliteStore, accepted: &AcceptedAttestation) 
     }
     if let Some(boot) = boot {
         boots::check(ACCEPT, boot.boot.as_deref(), boot.ima.as_deref())?;
+        ima_lists::check_change(ACCEPT, &boot.list, accepted.device)?;
         if boot.enrolment != accepted.enrolment {
             return Err(ACCEPT.about(Entity::Boot).conflict(&accepted.device));
         }
@@ -34,6 +35,7 @@ pub(super) async fn accept(store: &SqliteStore, accepted: &AcceptedAttestation) 
         pcrs: ACCEPT.json(MAX_VERDICT_BYTES, "the PCR values", &evidence.pcrs)?,
         facts: facts.as_ref().map(|facts| ACCEPT.json(MAX_FACTS_BYTES, "the facts", facts)).transpose()?,
         accepted: accepted.clone(),
+        room: store.ima_lists_bytes,
     };
     store.group.perform(ACCEPT, work).await
 }
@@ -46,6 +48,8 @@ struct Accept {
     verdict: String,
     pcrs: String,
     facts: Option<String>,
+    /// The most bytes that the IMA lists of all devices take.
+    room: u64,
 }
 
 #[async_trait]
@@ -70,7 +74,7 @@ impl Work for Accept {
             return Ok(Step::Undo(Acceptance::Superseded));
         };
         if let Some(boot) = boot
-            && boots::update(tx, ACCEPT, *device, boot).await?.is_none()
+            && boots::update(tx, ACCEPT, *device, boot, self.room).await?.is_none()
         {
             return Ok(Step::Undo(Acceptance::Superseded));
         }

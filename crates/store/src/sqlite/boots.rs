@@ -1,18 +1,19 @@
 //! Boot records: what is known of each device's present boot.
 //!
 //! A record lies in three tables by how often its parts change: what every quote changes is small, and states of IMA
-//! replays are written when they are others alone.
+//! replays are written when they are others alone. The lists themselves lie apart ([`ima_lists`]).
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use vouchsafe_model::{DeviceId, DeviceState, EnrolmentId, Sha256Digest, Timestamp};
 
-use super::SqliteStore;
 use super::devices::Present;
 use super::fields::Fields;
 use super::group::{Step, Work};
 use super::operation::Operation;
+use super::{SqliteStore, ima_lists};
 use crate::error::{Entity, StoreError};
+use crate::ima_lists::{ImaAheadPart, ImaListChange};
 use crate::limits::{MAX_BOOT_NAME_BYTES, MAX_IMA_STATE_BYTES};
 use crate::logs::{AheadOutcome, BootRecord, BootUpdate, BootVersion, ImaAhead};
 
@@ -85,12 +86,13 @@ impl Last {
 }
 
 /// Replaces a device's record in the transaction that stores the attestation, unless the update was computed from another
-/// record than the present one.
+/// record than the present one. The lists of all devices may take so much `room`, in bytes.
 pub(super) async fn update(
     tx: &mut Transaction<'_, Sqlite>,
     operation: Operation,
     device: DeviceId,
     update: &BootUpdate,
+    room: u64,
 ) -> Result<Option<BootVersion>, StoreError> {
     let operation = operation.about(Entity::Boot);
     let last = Last::find(tx, operation, device).await?;
@@ -104,11 +106,13 @@ pub(super) async fn update(
     }
     put_row(tx, operation, device, version, update).await?;
     put_ima(tx, operation, device, update.ima.as_deref()).await?;
-    sqlx::query("DELETE FROM boot_ima_ahead WHERE device = ?")
+    let ended = sqlx::query("DELETE FROM boot_ima_ahead WHERE device = ?")
         .bind(device.to_string())
         .execute(&mut **tx)
         .await
         .map_err(operation.failed())?;
+    let had_ahead = ended.rows_affected() > 0;
+    ima_lists::Lists::new(tx, operation, device, room).change(&update.list, had_ahead).await?;
     Ok(Some(version))
 }
 
@@ -189,9 +193,12 @@ pub(super) async fn put_ahead(
     device: DeviceId,
     follows: Option<BootVersion>,
     ahead: &ImaAhead,
+    part: &ImaAheadPart,
 ) -> Result<AheadOutcome, StoreError> {
     check(AHEAD, Some(&ahead.boot), Some(&ahead.state))?;
-    store.group.perform(AHEAD, PutAhead { device, follows, ahead: ahead.clone() }).await
+    ima_lists::check(AHEAD, part.part.as_ref(), device)?;
+    let (ahead, part, room) = (ahead.clone(), part.clone(), store.ima_lists_bytes);
+    store.group.perform(AHEAD, PutAhead { device, follows, ahead, part, room }).await
 }
 
 /// A part of an IMA list that came ahead of its quote.
@@ -199,6 +206,8 @@ struct PutAhead {
     device: DeviceId,
     follows: Option<BootVersion>,
     ahead: ImaAhead,
+    part: ImaAheadPart,
+    room: u64,
 }
 
 #[async_trait]
@@ -221,6 +230,7 @@ impl Work for PutAhead {
             Some(follows) => go_on(tx, self.device, follows).await?,
         };
         self.put(tx).await?;
+        ima_lists::Lists::new(tx, AHEAD, self.device, self.room).put_ahead(&self.part).await?;
         Ok(Step::Keep(AheadOutcome::Stored(version)))
     }
 }
@@ -259,6 +269,7 @@ async fn begin(
         restart_count: 0,
         event_log: None,
         ima: None,
+        list: ImaListChange::Stays,
         at,
     };
     put_row(tx, AHEAD, device, BootVersion::FIRST, &nothing).await?;

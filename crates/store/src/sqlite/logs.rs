@@ -5,8 +5,9 @@ use sqlx::{Sqlite, Transaction};
 use vouchsafe_model::{DeviceId, Sha256Digest, Timestamp};
 
 use super::operation::Operation;
-use super::{SqliteStore, boots};
+use super::{SqliteStore, boots, ima_lists};
 use crate::error::{Entity, StoreError};
+use crate::ima_lists::{ImaAheadPart, ImaList, ImaListPart};
 use crate::limits::MAX_EVENT_LOG_BYTES;
 use crate::logs::{AheadOutcome, BootRecord, BootVersion, ImaAhead, Logs};
 
@@ -55,8 +56,17 @@ impl Logs for SqliteStore {
         device: DeviceId,
         follows: Option<BootVersion>,
         ahead: &ImaAhead,
+        part: &ImaAheadPart,
     ) -> Result<AheadOutcome, StoreError> {
-        boots::put_ahead(self, device, follows, ahead).await
+        boots::put_ahead(self, device, follows, ahead, part).await
+    }
+
+    async fn ima_list(&self, device: DeviceId) -> Result<Option<ImaList>, StoreError> {
+        ima_lists::find(self, device).await
+    }
+
+    async fn ima_list_tail(&self, device: DeviceId, max_len: u64) -> Result<Option<ImaListPart>, StoreError> {
+        ima_lists::tail(self, device, max_len).await
     }
 }
 

@@ -13,6 +13,7 @@ mod devices;
 mod enrolment;
 mod fields;
 mod group;
+mod ima_lists;
 mod images;
 mod logs;
 mod maintenance;
@@ -36,6 +37,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     group: Group,
     readers: SqlitePool,
+    /// The most bytes that the IMA lists of all devices take, compressed.
+    ima_lists_bytes: u64,
 }
 
 impl SqliteStore {

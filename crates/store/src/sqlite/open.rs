@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePo
 
 use super::SqliteStore;
 use super::group::Group;
+use crate::limits::IMA_LISTS_DEFLATED_BYTES;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -32,6 +33,8 @@ pub struct SqliteOptions {
     pub queue_timeout: Duration,
     /// How long it then waits for another process that has locked the file.
     pub busy_timeout: Duration,
+    /// The most bytes that the IMA lists of all devices take, compressed. Those that do not fit any more are not kept.
+    pub ima_lists_bytes: u64,
 }
 
 impl SqliteOptions {
@@ -41,7 +44,12 @@ impl SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, queue_timeout: Duration::from_secs(5), busy_timeout: Duration::from_secs(5) }
+        Self {
+            readers: 4,
+            queue_timeout: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(5),
+            ima_lists_bytes: IMA_LISTS_DEFLATED_BYTES,
+        }
     }
 }
 
@@ -119,7 +127,8 @@ impl SqliteStore {
             .connect_with(connect.pragma("query_only", "ON"))
             .await
             .map_err(unopened)?;
-        Ok(Self { group: Group::start(writer.clone(), options.queue_timeout), writer, readers })
+        let group = Group::start(writer.clone(), options.queue_timeout);
+        Ok(Self { group, writer, readers, ima_lists_bytes: options.ima_lists_bytes })
     }
 
     /// Opens a store that lives in memory, for tests: it is gone when the last clone is.
@@ -135,8 +144,9 @@ impl SqliteStore {
             .await
             .map_err(unopened)?;
         migrate(&mut *both.acquire().await.map_err(unopened)?, path).await?;
-        let group = Group::start(both.clone(), SqliteOptions::default().queue_timeout);
-        Ok(Self { group, writer: both.clone(), readers: both })
+        let SqliteOptions { queue_timeout, ima_lists_bytes, .. } = SqliteOptions::default();
+        let group = Group::start(both.clone(), queue_timeout);
+        Ok(Self { group, writer: both.clone(), readers: both, ima_lists_bytes })
     }
 }
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use vouchsafe_model::AttestationId;
 use vouchsafe_store::{
-    Acceptance, AcceptedAttestation, AheadOutcome, AttestationRecord, Attestations, DecisionLog, Images, Logs,
-    NonceSpending, Page, PageLimit, SqliteOptions, SqliteStore, TrustHistory,
+    Acceptance, AcceptedAttestation, AheadOutcome, AttestationRecord, Attestations, BootUpdate, DecisionLog,
+    ImaListChange, ImaListPart, Images, Logs, NonceSpending, Page, PageLimit, SqliteOptions, SqliteStore, TrustHistory,
 };
 
 use crate::fixtures::{
-    accepted_and_moved, accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id,
-    device_id, enrol, event_log, event_log_digest, ima_state, image, image_id, nonce, standing,
+    accepted_and_moved, accepted_with_boot, ahead, ahead_part, at, attestation_id, create_token, decision, decision_id,
+    device_id, enrol, event_log, event_log_digest, ima_state, image, image_id, nonce, part, standing,
 };
 use crate::sqlite::schema::assert_sound;
 
@@ -36,6 +36,11 @@ fn image_of(number: u32) -> u32 {
 /// Each device numbers its attestations from here on, so that no two share a number.
 fn base(device: u32) -> u32 {
     device * 1_000_000
+}
+
+/// The part of the IMA list that comes with this attestation. Every few of them the list begins anew.
+fn part_of(number: u32) -> ImaListPart {
+    part(number, u64::from((number - 1) % 4) * 100, 100)
 }
 
 /// The number of the last attestation of a device that is in the store.
@@ -59,8 +64,11 @@ async fn child_that_attests_until_it_is_killed() {
 async fn attest(store: SqliteStore, device: u32) {
     for number in last_number(&store, device).await + 1.. {
         let mut follows = store.boot(device_id(device)).await.unwrap().map(|record| record.version);
+        let mut list = ImaListChange::From { offset: part_of(number).offset, part: Some(part_of(number)) };
         if number % 3 == 0 {
-            let outcome = store.put_ima_ahead(device_id(device), follows, &ahead(number)).await.unwrap();
+            let part = ahead_part(true, part_of(number));
+            let outcome = store.put_ima_ahead(device_id(device), follows, &ahead(number), &part).await.unwrap();
+            list = ImaListChange::TakesAhead { part: None };
             let AheadOutcome::Stored(version) = outcome else { panic!("{outcome:?}") };
             follows = Some(version);
         }
@@ -68,8 +76,9 @@ async fn attest(store: SqliteStore, device: u32) {
         let log = number / 4;
         store.put_event_log(event_log_digest(log), &event_log(log), at(0)).await.unwrap();
         let present = standing(&store, device).await;
-        let mut evidence =
-            accepted_with_boot(&present, follows, number, |boot| boot.event_log = Some(event_log_digest(log)));
+        let mut evidence = accepted_with_boot(&present, follows, number, |boot| {
+            *boot = BootUpdate { event_log: Some(event_log_digest(log)), list, ..boot.clone() };
+        });
         // With every other one it moves to another image.
         if number % 2 == 0 {
             let moved = accepted_and_moved(&present, number, image_of(number));
@@ -212,6 +221,11 @@ async fn assert_boot(store: &SqliteStore, device: u32, last: u32) {
         return;
     }
     let record = record.expect("an attestation has its boot record");
+    let stored = store.ima_list(device_id(device)).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.lost), (record.version, None));
+    let kept: Vec<_> = (last - (last - 1) % 4..=last).map(part_of).collect();
+    assert_eq!(stored.parts, kept, "the list is that of the last attestation");
+    assert_eq!(stored.ahead, record.ahead.iter().map(|_| part_of(last + 1)).collect::<Vec<_>>());
     assert_eq!((record.restart_count, record.at), (last, at(i64::from(last))));
     assert_eq!(record.ima, Some(ima_state(last)));
     let log = record.event_log.unwrap();

@@ -12,8 +12,9 @@ use vouchsafe_model::{
     Verdict,
 };
 use vouchsafe_store::{
-    AcceptedAttestation, BootUpdate, BootVersion, EnrolmentOutcome, ImaAhead, ImageMove, InitialTrust, LoggedDecision,
-    NewEnrolment, NonceUse, Standing, Store, StoredEvidence, TpmReading, TrustSequence, TrustUpdate,
+    AcceptedAttestation, BootUpdate, BootVersion, EnrolmentOutcome, ImaAhead, ImaAheadPart, ImaListChange, ImaListPart,
+    ImageMove, InitialTrust, LoggedDecision, NewEnrolment, NonceUse, Standing, Store, StoredEvidence, TpmReading,
+    TrustSequence, TrustUpdate,
 };
 
 /// What the verdicts here looked at.
@@ -241,6 +242,7 @@ pub(crate) fn boot_update(accepted: &AcceptedAttestation, follows: Option<BootVe
         restart_count: number,
         event_log: None,
         ima: Some(ima_state(number)),
+        list: ImaListChange::Stays,
         at: accepted.evidence.received_at,
     }
 }
@@ -267,6 +269,19 @@ pub(crate) fn ahead(number: u32) -> ImaAhead {
         at: at(i64::from(number)),
     }
 }
+
+/// A part of this number of an IMA list.
+pub(crate) fn part(number: u32, offset: u64, len: u64) -> ImaListPart {
+    ImaListPart { offset, len, deflated: digest(b'I', number).as_bytes().repeat(20) }
+}
+
+/// Such a part ahead of its quote, the first or a further one.
+pub(crate) fn ahead_part(begins: bool, part: ImaListPart) -> ImaAheadPart {
+    ImaAheadPart { begins, part: Some(part) }
+}
+
+/// What held no whole entry.
+pub(crate) const NO_PART: ImaAheadPart = ImaAheadPart { begins: false, part: None };
 
 pub(crate) fn decision_id(number: u32) -> DecisionId {
     DecisionId::new(at(i64::from(number)), &entropy(number))

@@ -32,6 +32,8 @@ pub const EVENT_LOG_COMPRESSED: usize = 384 * 1024;
 pub const IMA_PART: usize = 1024 * 1024;
 /// A part of an IMA list as it travels, compressed, in bytes. Half of an entry are digests, which do not shrink.
 pub const IMA_PART_COMPRESSED: usize = IMA_PART + 1024;
+/// What is asked for at once of an IMA list that is kept: parts are added until they are so many bytes, compressed.
+pub const IMA_LIST_PAGE: usize = 4 * 1024 * 1024;
 /// The name of a boot, in bytes.
 pub const BOOT_ID: usize = 64;
 /// The body of an attestation, in bytes: both logs in base64, and the rest.

@@ -162,9 +162,22 @@ impl<const MAX: usize> Deflated<MAX> {
         Bytes::new(written.unwrap_or_default()).map(Self)
     }
 
+    /// Takes bytes that were compressed before. Whether they can be decompressed is found when they are.
+    ///
+    /// # Errors
+    /// More than `MAX` bytes.
+    pub fn of_compressed(bytes: impl Into<Vec<u8>>) -> Result<Self, InvalidBase64> {
+        Bytes::new(bytes).map(Self)
+    }
+
     /// How many bytes it is compressed.
     pub fn compressed_len(&self) -> usize {
         self.0.as_slice().len()
+    }
+
+    /// The compressed bytes, given away.
+    pub fn into_compressed(self) -> Vec<u8> {
+        self.0.into_vec()
     }
 
     /// Decompresses, at most to `max` bytes.
@@ -172,17 +185,25 @@ impl<const MAX: usize> Deflated<MAX> {
     /// # Errors
     /// No zlib format, or more bytes.
     pub fn inflate(&self, max: usize) -> Result<Vec<u8>, InflateError> {
-        let mut decoder = ZlibDecoder::new(self.0.as_slice());
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-        decoder.by_ref().take(limit).read_to_end(&mut bytes).map_err(InflateError::Format)?;
-        if bytes.len() > max {
-            return Err(InflateError::TooLong { max });
-        }
-        match decoder.into_inner().len() {
-            0 => Ok(bytes),
-            trailing => Err(InflateError::Trailing(trailing)),
-        }
+        inflate(self.0.as_slice(), max)
+    }
+}
+
+/// Decompresses what is in zlib format, at most to `max` bytes.
+///
+/// # Errors
+/// No zlib format, or more bytes.
+pub fn inflate(compressed: &[u8], max: usize) -> Result<Vec<u8>, InflateError> {
+    let mut decoder = ZlibDecoder::new(compressed);
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    decoder.by_ref().take(limit).read_to_end(&mut bytes).map_err(InflateError::Format)?;
+    if bytes.len() > max {
+        return Err(InflateError::TooLong { max });
+    }
+    match decoder.into_inner().len() {
+        0 => Ok(bytes),
+        trailing => Err(InflateError::Trailing(trailing)),
     }
 }
 
@@ -208,6 +229,7 @@ mod tests {
             let json = serde_json::to_string(&deflated).unwrap();
             assert_eq!(serde_json::from_str::<Small>(&json).unwrap(), deflated);
             assert_eq!(json, serde_json::to_string(&deflated.0).unwrap());
+            assert_eq!(Small::of_compressed(deflated.clone().into_compressed()).unwrap(), deflated);
         }
     }
 
@@ -249,6 +271,8 @@ mod tests {
         let noise: Vec<u8> = (0u32..8).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let len = Small::of_source(noise.as_slice()).unwrap().compressed_len();
         assert_eq!(len, 41, "32 bytes that do not shrink, and what the format adds");
+        assert!(Deflated::<41>::of_compressed([0; 41]).is_ok());
+        assert!(Deflated::<40>::of_compressed([0; 41]).is_err());
         assert!(Deflated::<41>::of_source(noise.as_slice()).is_ok());
         assert!(matches!(Deflated::<40>::of_source(noise.as_slice()), Err(DeflateError::TooLong(_))));
     }

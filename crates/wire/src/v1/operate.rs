@@ -177,6 +177,34 @@ pub enum ImageSource {
     Envelope(String),
 }
 
+/// Whether a part of what is known of a device was held against an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    /// It was.
+    Judged,
+    /// The image says nothing of it.
+    NotAsked,
+    /// It was not: the device's IMA list is longer than any that is kept.
+    ListTooLong,
+    /// It was not: the lists of other devices took all the room that there is for them.
+    ListHadNoRoom,
+    /// It was not: the device's IMA list is not known from its beginning.
+    ListIncomplete,
+}
+
+impl Judged {
+    /// Why it was not, where the image asks for it.
+    pub const fn why_not(self) -> Option<&'static str> {
+        match self {
+            Self::Judged | Self::NotAsked => None,
+            Self::ListTooLong => Some("the device's IMA list is longer than any that is kept"),
+            Self::ListHadNoRoom => Some("there was no room left for the device's IMA list"),
+            Self::ListIncomplete => Some("the device's IMA list is not known from its beginning"),
+        }
+    }
+}
+
 /// What an image would make of one of today's devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DryRunDevice {
@@ -186,9 +214,13 @@ pub struct DryRunDevice {
     pub hostname: String,
     /// The image that it is compared with today.
     pub image: Option<ImageId>,
-    /// Whether it would fail.
+    /// Whether it would fail, by what was judged.
     pub fails: bool,
-    /// What would be found: of its boot, since what runs is judged when its list comes.
+    /// Whether what it booted was held against the image.
+    pub boot: Judged,
+    /// Whether what it runs was: its IMA list, as far as its quotes vouched for it.
+    pub runtime: Judged,
+    /// What would be found.
     pub findings: Vec<Finding>,
 }
 
@@ -201,6 +233,9 @@ pub struct DryRun {
     pub devices: Vec<DryRunDevice>,
     /// Devices that never vouched, of which nothing can be said.
     pub unseen: Vec<DeviceId>,
+    /// Where the rest of the devices begins: pass it as `after`. Absent when these are the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v1/devices/{id}/measurements`: what a device last vouched for.
@@ -216,6 +251,33 @@ pub struct Measurements {
     pub pcrs: vouchsafe_model::PcrBank,
     /// The boot event log, if it has one.
     pub event_log: Option<super::logs::Deflated<{ limits::EVENT_LOG_COMPRESSED }>>,
+}
+
+/// `GET /v1/devices/{id}/ima-list`: a part of what a device measured since it booted, as far as its quotes vouched for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImaListPage {
+    /// The device.
+    pub device: DeviceId,
+    /// How many bytes the whole list has.
+    pub len: u64,
+    /// How many entries.
+    pub entries: u64,
+    /// The bank that it is replayed in.
+    pub bank: vouchsafe_model::HashAlgorithm,
+    /// The value of PCR 10 behind its last entry.
+    pub pcr10: vouchsafe_model::pcr::PcrValue,
+    /// The parts from where was asked for, each where the one before it ends; the first may begin before. None when the list
+    /// is no longer than that.
+    pub parts: Vec<ImaListPiece>,
+}
+
+/// A piece of an IMA list: whole entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImaListPiece {
+    /// Where it begins, in bytes from the beginning of the list.
+    pub offset: u64,
+    /// The bytes.
+    pub log: super::logs::Deflated<{ limits::IMA_PART_COMPRESSED }>,
 }
 
 /// `PUT /v1/secure-boot/dbx/{arch}`: a dbx update file.

@@ -11,7 +11,7 @@ use vouchsafe_store::{
 
 use super::{is_conflict, is_missing, is_too_large, on_every_store};
 use crate::fixtures::{
-    accepted, accepted_with_boot, ahead, at, device, device_id, enrol, enrolment, enrolment_id, event_log,
+    NO_PART, accepted, accepted_with_boot, ahead, at, device, device_id, enrol, enrolment, enrolment_id, event_log,
     event_log_digest, first_device, ima_state, nonce, standing, update,
 };
 
@@ -66,7 +66,7 @@ async fn accept(store: &dyn Store, evidence: &AcceptedAttestation) {
 }
 
 async fn put_ahead(store: &dyn Store, follows: Option<u64>, part: &ImaAhead) -> AheadOutcome {
-    store.put_ima_ahead(device_id(1), follows.map(BootVersion::new), part).await.unwrap()
+    store.put_ima_ahead(device_id(1), follows.map(BootVersion::new), part, &NO_PART).await.unwrap()
 }
 
 async fn an_event_log_is_stored_once_and_read_by_its_digest(store: Arc<dyn Store>) {
@@ -249,7 +249,7 @@ async fn what_comes_ahead_and_follows_another_record_is_not_stored(store: Arc<dy
 async fn what_comes_ahead_is_taken_from_active_devices_alone(store: Arc<dyn Store>) {
     let enrolled = first_device(&*store).await;
     let stranger: DeviceId = device_id(2);
-    assert_eq!(store.put_ima_ahead(stranger, None, &ahead(1)).await.unwrap(), AheadOutcome::DeviceUnknown);
+    assert_eq!(store.put_ima_ahead(stranger, None, &ahead(1), &NO_PART).await.unwrap(), AheadOutcome::DeviceUnknown);
     store.revoke_device(device_id(1), "stolen", &update(enrolled.trust.sequence, 1)).await.unwrap();
     // Why it is not taken is said in one order, whatever else is wrong.
     for follows in [None, Some(7)] {
@@ -264,7 +264,7 @@ async fn the_largest_state_ahead_is_stored_and_one_byte_more_is_not(store: Arc<d
         ImaAhead { state: "x".repeat(MAX_IMA_STATE_BYTES + 1), ..ahead(1) },
         ImaAhead { boot: "x".repeat(MAX_BOOT_NAME_BYTES + 1), ..ahead(1) },
     ] {
-        assert!(is_too_large(&store.put_ima_ahead(device_id(1), None, &large).await));
+        assert!(is_too_large(&store.put_ima_ahead(device_id(1), None, &large, &NO_PART).await));
     }
     assert_eq!(record(&*store, 1).await, None);
     let (boot, state) = ("x".repeat(MAX_BOOT_NAME_BYTES), "x".repeat(MAX_IMA_STATE_BYTES));
@@ -317,7 +317,7 @@ async fn evidence_and_parts_of_many_devices_at_once_stand_or_fall_each_by_itself
                 let evidence = accepted_with_boot(&enrolled, stale, number, |_| ());
                 store.accept_attestation(&evidence).await.unwrap() == Acceptance::Accepted(TrustSequence::new(2))
             } else {
-                store.put_ima_ahead(enrolled.device.id, stale, &ahead(number)).await.unwrap()
+                store.put_ima_ahead(enrolled.device.id, stale, &ahead(number), &NO_PART).await.unwrap()
                     == AheadOutcome::Stored(BootVersion::FIRST)
             };
             (number, stored)

@@ -5,6 +5,7 @@ mod attestations;
 mod decisions;
 mod devices;
 mod enrolment;
+mod ima_lists;
 mod images;
 mod logs;
 mod maintenance;

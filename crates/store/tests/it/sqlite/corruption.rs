@@ -7,8 +7,8 @@ use vouchsafe_store::{
 
 use super::{connect, execute, open};
 use crate::fixtures::{
-    accepted, accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id, device_id, digest,
-    documented, enrol, event_log, event_log_digest, first_device, image_id,
+    NO_PART, accepted, accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id, device_id,
+    digest, documented, enrol, event_log, event_log_digest, first_device, image_id,
 };
 
 /// Every way to read what is corrupt: all must fail, and say what about.
@@ -101,7 +101,7 @@ async fn what_does_not_parse_is_corrupt() {
         store.put_event_log(event_log_digest(1), &event_log(1), at(0)).await.unwrap();
         let booted = accepted_with_boot(&enrolled, None, 1, |boot| boot.event_log = Some(event_log_digest(1)));
         store.accept_attestation(&booted).await.unwrap();
-        store.put_ima_ahead(device_id(1), Some(BootVersion::FIRST), &ahead(2)).await.unwrap();
+        store.put_ima_ahead(device_id(1), Some(BootVersion::FIRST), &ahead(2), &NO_PART).await.unwrap();
         store.create_image_with_document(&documented(1, &[2]), "text", None).await.unwrap();
         store.put_dbx("x64", digest(b'x', 1), Some(at(0)), b"dbx", at(0)).await.unwrap();
         store.append_decisions(&[decision(1)]).await.unwrap();

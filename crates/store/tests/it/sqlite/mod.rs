@@ -4,6 +4,7 @@ mod corruption;
 mod file;
 mod locks;
 mod migration;
+mod room;
 pub(crate) mod schema;
 
 use std::path::Path;

@@ -1,12 +1,12 @@
 //! What the schema refuses, whoever asks.
 
 use sqlx::SqliteConnection;
-use vouchsafe_store::{Attestations, BootVersion, DecisionLog, Devices, Images, Logs, TrustSequence};
+use vouchsafe_store::{Attestations, BootVersion, DecisionLog, Devices, ImaListChange, Images, Logs, TrustSequence};
 
 use super::{connect, execute, open};
 use crate::fixtures::{
-    accepted, accepted_with_boot, ahead, at, decision, device_id, documented, event_log, event_log_digest,
-    first_device, standing, update,
+    accepted, accepted_with_boot, ahead, ahead_part, at, decision, device_id, documented, event_log, event_log_digest,
+    first_device, part, standing, update,
 };
 
 /// A file with one of everything, and a connection past the store with the settings that the store has.
@@ -20,7 +20,15 @@ async fn furnished() -> (tempfile::TempDir, SqliteConnection) {
     store.put_event_log(event_log_digest(1), &event_log(1), at(0)).await.unwrap();
     let booted = accepted_with_boot(&attested, None, 2, |boot| boot.event_log = Some(event_log_digest(1)));
     store.accept_attestation(&booted).await.unwrap();
-    store.put_ima_ahead(device_id(1), Some(BootVersion::FIRST), &ahead(3)).await.unwrap();
+    let list = ahead_part(true, part(3, 0, 100));
+    store.put_ima_ahead(device_id(1), Some(BootVersion::FIRST), &ahead(3), &list).await.unwrap();
+    let vouched = accepted_with_boot(&standing(&store, 1).await, Some(BootVersion::new(2)), 4, |boot| {
+        boot.event_log = Some(event_log_digest(1));
+        boot.list = ImaListChange::TakesAhead { part: None };
+    });
+    store.accept_attestation(&vouched).await.unwrap();
+    let list = ahead_part(true, part(5, 100, 100));
+    store.put_ima_ahead(device_id(1), Some(BootVersion::new(3)), &ahead(5), &list).await.unwrap();
     store.create_image_with_document(&documented(2, &[1]), "text", None).await.unwrap();
     store.append_decisions(&[decision(1), decision(2)]).await.unwrap();
     store.close().await;
@@ -43,8 +51,8 @@ async fn history_is_neither_rewritten_nor_deleted() {
         ("UPDATE attestations SET verdict = '{}'", "attestations are never changed"),
         ("UPDATE trust_history SET state = '{}'", "trust histories are append-only"),
         ("UPDATE retention SET nonces_through_ms = nonces_through_ms - 1", "what was forgotten stays forgotten"),
-        ("DELETE FROM attestations WHERE number = 2", "FOREIGN KEY"),
-        ("DELETE FROM trust_history WHERE sequence = 3", "FOREIGN KEY"),
+        ("DELETE FROM attestations WHERE number = 3", "FOREIGN KEY"),
+        ("DELETE FROM trust_history WHERE sequence = 4", "FOREIGN KEY"),
         ("DELETE FROM certificates", "FOREIGN KEY"),
         ("UPDATE join_tokens SET uses = max_uses + 1", "CHECK"),
         ("UPDATE devices SET trust_sequence = 99", "FOREIGN KEY"),
@@ -57,6 +65,10 @@ async fn history_is_neither_rewritten_nor_deleted() {
         ("UPDATE boots SET reset_count = 0", "each change of a boot has a higher version"),
         ("UPDATE boots SET version = 1", "each change of a boot has a higher version"),
         ("DELETE FROM boots", "FOREIGN KEY"),
+        ("UPDATE ima_list_parts SET vouched = 0", "never changed"),
+        ("UPDATE ima_list_parts SET bytes = bytes + 1", "never changed"),
+        ("UPDATE ima_lists_total SET deflated_bytes = -1", "CHECK"),
+        ("INSERT INTO ima_lists_lost SELECT id, 1, 'forgotten' FROM devices", "CHECK"),
     ] {
         let error = execute(&mut connection, sql).await.expect_err(sql);
         assert!(error.to_string().contains(because), "{sql}: {error}");
@@ -82,6 +94,10 @@ async fn a_device_and_what_it_points_to_are_found_in_one_search_each() {
         ),
         ("SELECT d.id FROM devices d WHERE d.image = 'a' AND d.id > 'b' ORDER BY d.id LIMIT 9", "devices_by_image"),
         ("SELECT image FROM image_supersedes WHERE superseded = 'a'", "PRIMARY KEY (superseded=?)"),
+        (
+            "SELECT id FROM ima_list_parts WHERE device = 'a' AND vouched = 1 ORDER BY list_offset DESC LIMIT 1",
+            "(device=? AND vouched=?)",
+        ),
         ("SELECT * FROM refusals WHERE device = 'a' AND number < 9 ORDER BY number DESC", "refusals_by_device"),
     ] {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
