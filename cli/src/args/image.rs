@@ -65,9 +65,8 @@ Examples:
   PCR 1 differs between otherwise equal hosts (serial numbers), PCR 5 between disks:
     vouchsafe image capture --device uws2 --name web --version 2026.1 --ignore 1,5
 
-  As a document for git, with what was booted and, from a copy of the device's IMA list, what runs:
-    vouchsafe image capture --device uws2 --name web --version 2026.1 \\
-      --output web-2026.1.toml --ima binary_runtime_measurements")]
+  As a document for git, with what was booted and what runs:
+    vouchsafe image capture --device uws2 --name web --version 2026.1 --output web-2026.1.toml")]
 pub(crate) struct CaptureArgs {
     /// The device: its id, or the first 4 or more characters of it that no other has.
     #[arg(long, value_name = "DEVICE")]
@@ -84,12 +83,17 @@ pub(crate) struct CaptureArgs {
     /// Compares the device with the image from now on.
     #[arg(long, conflicts_with = "output")]
     pub(crate) assign: bool,
-    /// Writes the image as a document instead of storing it: review it, sign it, import it.
+    /// Writes the image as a document instead of storing it: review it, sign it, import it. What was booted is taken from
+    /// the device's event log, what runs from the IMA list that the server keeps of it.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// The device's IMA list (`binary_runtime_measurements`): it counts as far as it replays to the quoted PCR 10.
-    #[arg(long, value_name = "FILE", requires = "output")]
+    /// A copy of the device's IMA list (`binary_runtime_measurements`) in place of the one that the server keeps. Either
+    /// counts as far as it replays to the quoted PCR 10.
+    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "boot_only")]
     pub(crate) ima: Option<PathBuf>,
+    /// Leaves out what runs: devices that are compared with the image are asked for no IMA list.
+    #[arg(long, requires = "output")]
+    pub(crate) boot_only: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }
@@ -112,7 +116,9 @@ pub(crate) struct ImportArgs {
 
 /// Says which of today's devices an image would fail, and why. Nothing is changed.
 ///
-/// What each device booted is held against the image; what runs is judged when its list comes.
+/// What each device booted is held against the image, and what it runs: its IMA list, as far as its quotes vouched for it. A
+/// list that the server does not keep, since it is too long or there was no room for it, is not guessed at: the device is
+/// told with what could not be judged.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

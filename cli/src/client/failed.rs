@@ -123,6 +123,11 @@ fn is_about_us(alert: AlertDescription) -> bool {
 }
 
 fn refused_hint(problem: &Problem) -> Option<String> {
+    if ["device.no_ima_list", "device.ima_list_not_kept"].contains(&problem.code.as_str()) {
+        return Some(
+            "give a copy of the device's list with --ima FILE, or leave out what runs with --boot-only".into(),
+        );
+    }
     let hint = match problem.status {
         401 | 403 => "the certificate of your profile does not allow this: operators' commands need the role operator",
         404 => "list what there is: vouchsafe device list, image list or token list",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use vouchsafe_attest::eventlog::EventLog;
 use vouchsafe_attest::ima::{Entries, ImaContext, ImaState, printable};
 use vouchsafe_attest::image::{Capture, ClaimedBoot, GoldenImage, capture};
@@ -13,13 +13,32 @@ use vouchsafe_pki::files;
 use vouchsafe_wire::v1::limits;
 use vouchsafe_wire::v1::operate::Measurements;
 
+use crate::failure::Hint as _;
 use crate::host;
 
 /// The longest IMA list that is read, in bytes.
-const MAX_LIST_LEN: usize = 256 * 1024 * 1024;
+pub(crate) const MAX_LIST_LEN: usize = 256 * 1024 * 1024;
 
-/// Makes an image from measurements: what the event log explains as facts, the rest as PCR values, and what runs from a
-/// copy of the IMA list.
+/// An IMA list, whole or as much as was kept of it.
+pub(crate) struct List {
+    /// Where it is from, for people.
+    pub(crate) source: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl List {
+    /// Reads a copy of a list.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is too long.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let bytes = files::read_file(file, MAX_LIST_LEN).context("cannot use the IMA list")?;
+        Ok(Self { source: file.display().to_string(), bytes })
+    }
+}
+
+/// Makes an image from measurements: what the event log explains as facts, the rest as PCR values, and what runs from the
+/// IMA list.
 ///
 /// # Errors
 /// When a log cannot be read, or does not replay to what the device's TPM signed.
@@ -27,7 +46,7 @@ pub(crate) fn captured(
     id: &ImageId,
     measured: &Measurements,
     ignored: PcrSet,
-    ima: Option<&Path>,
+    list: Option<&List>,
 ) -> anyhow::Result<GoldenImage> {
     let log = match &measured.event_log {
         Some(log) => Some(log.inflate(limits::EVENT_LOG).context("the event log of the device cannot be read")?),
@@ -46,24 +65,23 @@ pub(crate) fn captured(
             bail!("the event log does not replay to the quoted PCRs: {first}");
         }
     };
-    let runs = ima.map(|file| listed(file, measured)).transpose()?.unwrap_or_default();
+    let runs = list.map(|list| listed(list, measured)).transpose()?.unwrap_or_default();
     let from = Capture { id, now: host::now(), facts, pcrs: &measured.pcrs, ignored };
     Ok(capture(&from, runs))
 }
 
 /// The files of a list, as far as the device's TPM vouches for it.
-fn listed(file: &Path, measured: &Measurements) -> anyhow::Result<Vec<(String, String)>> {
-    let bytes = files::read_file(file, MAX_LIST_LEN).context("cannot use the IMA list")?;
+fn listed(list: &List, measured: &Measurements) -> anyhow::Result<Vec<(String, String)>> {
+    let List { source, bytes } = list;
     let quoted = PcrIndex::new(10).and_then(|pcr| measured.pcrs.values.get(&pcr));
     let quoted = quoted.context("the device's quote does not cover PCR 10, which the IMA list is measured into")?;
     let state = ImaState::new(measured.pcrs.bank);
-    let advance = state.advance(&bytes, Some(quoted), ImaContext::default());
-    let advance = advance.with_context(|| format!("{} is no IMA list", file.display()))?;
+    let advance = state.advance(bytes, Some(quoted), ImaContext::default());
+    let advance = advance.with_context(|| format!("{source} is no IMA list"))?;
     if !advance.is_quoted {
-        bail!(
-            "{} does not replay to the PCR 10 that the device quoted; copy binary_runtime_measurements from the \
-             device after its last attestation",
-            file.display()
+        return Err(anyhow!("{source} does not replay to the PCR 10 that the device quoted")).hint(
+            "the device may have rebooted meanwhile, or keeps entries back: look at its last findings; a copy of \
+             binary_runtime_measurements is to be made after its last attestation",
         );
     }
     let vouched = bytes.get(..advance.consumed_bytes).unwrap_or_default();

@@ -119,6 +119,9 @@ const TAIL: &str = r#"
 # For how many days decisions, and attestations with the trust history, are kept; 0 is for ever.
 # decision_days = 90
 # attestation_days = 365
+# What devices measured since they booted is kept, so that `image dry-run` and `image capture` can look at it. How much that
+# may take, compressed and of all devices, in MiB; lists that do not fit any more are not kept.
+# ima_lists_mib = 8192
 
 [log]
 # "text" for people, "json" for programs.

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use vouchsafe_attest::image::MAX_TEXT_LEN;
-use vouchsafe_model::{Image, ImageId};
+use vouchsafe_model::{DeviceId, Image, ImageId};
 use vouchsafe_pki::files;
-use vouchsafe_wire::v1::operate::{CaptureImage, DryRun, ImageSource, Measurements};
+use vouchsafe_wire::v1::limits;
+use vouchsafe_wire::v1::operate::{CaptureImage, DryRun, ImaListPage, ImageSource, Measurements};
 
 use super::resolve;
 use crate::args::FormatArgs;
 use crate::args::image::{CaptureArgs, OnlineCommand};
 use crate::client::{Client, Endpoint};
+use crate::image::document::{List, MAX_LIST_LEN};
 use crate::image::{ServerImageCommand, document};
 use crate::output::image::Difference;
 use crate::{host, output};
@@ -31,8 +33,7 @@ pub(super) async fn run(client: &Client, command: ServerImageCommand) -> anyhow:
             show(args.format, &image)
         }
         OnlineCommand::DryRun(args) => {
-            let endpoint = Endpoint::v1(["image-documents", "dry-run"]);
-            let run: DryRun = client.post(&endpoint, &source(&args.file)?).await?;
+            let run = dry_run(client, &source(&args.file)?).await?;
             output::show(args.format.format, &run, || output::dry_run::view(&run))
         }
         OnlineCommand::List(args) => {
@@ -53,7 +54,12 @@ async fn capture(client: &Client, args: CaptureArgs) -> anyhow::Result<()> {
         let device = resolve(client, &args.device).await?;
         let measured: Measurements =
             client.read(&Endpoint::v1(["devices", &device.to_string(), "measurements"])).await?;
-        let image = document::captured(&id, &measured, args.ignore.unwrap_or_default(), args.ima.as_deref())?;
+        let list = match &args.ima {
+            _ if args.boot_only => None,
+            Some(file) => Some(List::read(file)?),
+            None => Some(list(client, device).await?),
+        };
+        let image = document::captured(&id, &measured, args.ignore.unwrap_or_default(), list.as_ref())?;
         return document::write(output, &image);
     }
     let asked = CaptureImage {
@@ -63,6 +69,43 @@ async fn capture(client: &Client, args: CaptureArgs) -> anyhow::Result<()> {
         assign: args.assign,
     };
     show(args.format, &client.post(&Endpoint::v1(["images"]), &asked).await?)
+}
+
+/// The IMA list that the server keeps of a device, put together from its pages.
+async fn list(client: &Client, device: DeviceId) -> anyhow::Result<List> {
+    let endpoint = Endpoint::v1(["devices", &device.to_string(), "ima-list"]);
+    let mut bytes: Vec<u8> = Vec::new();
+    loop {
+        let page: ImaListPage = client.read(&endpoint.clone().with("from", bytes.len())).await?;
+        let before = bytes.len();
+        for piece in &page.parts {
+            // A piece may begin before: small ones are put together while the list grows.
+            let begin = usize::try_from(piece.offset).unwrap_or(usize::MAX);
+            ensure!(begin <= bytes.len(), "the server left out a piece of the IMA list, before byte {begin}");
+            bytes.truncate(begin);
+            bytes.extend(piece.log.inflate(limits::IMA_PART).context("a piece of the IMA list cannot be read")?);
+            ensure!(bytes.len() <= MAX_LIST_LEN, "the IMA list has more than {MAX_LIST_LEN} bytes");
+        }
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) >= page.len {
+            return Ok(List { source: "the IMA list that the server keeps".to_owned(), bytes });
+        }
+        ensure!(bytes.len() > before, "the server's IMA list ends at byte {before} of {}", page.len);
+    }
+}
+
+/// All of a dry run: the server answers with as many devices as it can judge in a few seconds.
+async fn dry_run(client: &Client, source: &ImageSource) -> anyhow::Result<DryRun> {
+    let endpoint = Endpoint::v1(["image-documents", "dry-run"]);
+    let mut run: DryRun = client.post(&endpoint, source).await?;
+    while let Some(after) = run.next.take() {
+        let more: DryRun = client.post(&endpoint.clone().with("after", &after), source).await?;
+        ensure!(more.next.as_ref() != Some(&after), "the server goes in a circle, at {after}");
+        run.devices.extend(more.devices);
+        run.unseen.extend(more.unseen);
+        run.next = more.next;
+    }
+    run.devices.sort_by_key(|device| (!device.fails, device.device));
+    Ok(run)
 }
 
 async fn read(client: &Client, image: &ImageId) -> anyhow::Result<Image> {

@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use vouchsafe_model::spiffe::TrustDomain;
+use vouchsafe_store::SqliteOptions;
 use vouchsafe_trust_engine::TrustEngineConfig;
 
 /// The settings of `vouchsafe serve`. Paths are relative to the folder of the file.
@@ -95,11 +96,21 @@ pub(crate) struct StoreConfig {
     pub(crate) decision_days: u32,
     /// For how long attestations and trust histories are kept, in days; 0 is for ever.
     pub(crate) attestation_days: u32,
+    /// How much the IMA lists of all devices may take, in MiB; 0 keeps none.
+    pub(crate) ima_lists_mib: u32,
+}
+
+impl StoreConfig {
+    /// How the file is opened.
+    pub(crate) fn options(&self) -> SqliteOptions {
+        let ima_lists_bytes = u64::from(self.ima_lists_mib).saturating_mul(1024 * 1024);
+        SqliteOptions { ima_lists_bytes, ..SqliteOptions::default() }
+    }
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { file: "vouchsafe.db".into(), decision_days: 90, attestation_days: 365 }
+        Self { file: "vouchsafe.db".into(), decision_days: 90, attestation_days: 365, ima_lists_mib: 8192 }
     }
 }
 

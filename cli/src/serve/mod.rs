@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
 use vouchsafe_policy_engine::log::{GroupCommit, GroupCommitSettings};
 use vouchsafe_policy_engine::{Decider, EngineSettings, PolicyEngine, RecordTable};
-use vouchsafe_store::{SqliteOptions, SqliteStore, Store};
+use vouchsafe_store::{SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
 
 use config::{Layout, ServerConfig};
@@ -69,7 +69,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
 
     let database = layout.resolve(&config.store.file);
-    let store = SqliteStore::open(&database, SqliteOptions::default())
+    let store = SqliteStore::open(&database, config.store.options())
         .await
         .with_context(|| format!("cannot open the store {}", database.display()))?;
     let shared: Arc<dyn Store> = Arc::new(store.clone());

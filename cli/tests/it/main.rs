@@ -12,6 +12,7 @@ mod api;
 mod appraise_ima;
 mod appraise_image;
 mod build;
+mod capture;
 mod engine;
 mod eventlog;
 mod help;
