@@ -22,7 +22,7 @@ use crate::appraise::{Appraisal, Context, appraise};
 use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::enrol::complete::json;
 use crate::golden::{image_move, tell_move};
-use crate::measured::{LogRejected, Progress, Received, kept, receive_list};
+use crate::measured::{LogRejected, Progress, Received, kept};
 use crate::nonce::{LiveNonce, NonceRejected, sha256};
 use crate::score::event::TrustEvent;
 
@@ -154,9 +154,8 @@ impl TrustEngine {
             standing.device.image = self.match_image(&quote, log).await?;
         }
         let valid = self.valid_for(&standing, now).await?;
-        let record = self.store().boot(device).await.map_err(EngineError::from)?;
         let (sent, is_first_use) = (evidence.logs.ima.as_ref(), assigned.is_none());
-        let ima = receive_list(&standing, record.as_ref(), &payload, sent, &valid, is_first_use)?;
+        let (record, ima) = self.receive_list(&standing, &payload, sent, &valid, is_first_use).await??;
         let received = Received { event_log, ima };
         let context = Context {
             attestation: AttestationId::new(now, &self.random()?),

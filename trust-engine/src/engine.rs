@@ -81,6 +81,8 @@ pub struct TrustEngine {
     pub(crate) shelf: Shelf,
     /// What is revoked by the makers of boot loaders.
     pub(crate) revocations: Revocations,
+    /// Whoever judges a whole list anew that is kept holds this.
+    pub(crate) judging_anew: Mutex<()>,
     /// One for each group of devices: whoever publishes a record reads it and hands it on under this lock, so that no
     /// older record overtakes a newer one.
     publishing: Vec<Mutex<()>>,
@@ -114,6 +116,12 @@ pub enum EngineError {
     /// A stored trust state cannot be read, nor computed again from its history.
     #[error("the trust state of {device} cannot be read")]
     TrustState {
+        /// Whose.
+        device: DeviceId,
+    },
+    /// The IMA list that is kept of a device does not lead to where its quotes did.
+    #[error("the IMA list that is kept of {device} does not replay to where a quote vouched for it")]
+    KeptList {
         /// Whose.
         device: DeviceId,
     },
@@ -155,6 +163,7 @@ impl TrustEngine {
             tickets: TicketSeal::new(&parts.secret).ok_or(StartError::Crypto)?,
             shelf: Shelf::default(),
             revocations: Revocations::default(),
+            judging_anew: Mutex::new(()),
             publishing: (0..PUBLISHING_LOCKS).map(|_| Mutex::new(())).collect(),
             parts,
         })

@@ -168,6 +168,12 @@ pub trait Logs: Send + Sync {
     /// Those of any operation.
     async fn ima_list(&self, device: DeviceId) -> Result<Option<ImaList>, StoreError>;
 
+    /// Where the list that quotes vouched for ends, in bytes; 0 when none is kept.
+    ///
+    /// # Errors
+    /// Those of any operation.
+    async fn ima_list_end(&self, device: DeviceId) -> Result<u64, StoreError>;
+
     /// The last part of the list that quotes vouched for, if it is of at most `max_len` bytes: so small that it is put
     /// together with what follows.
     ///

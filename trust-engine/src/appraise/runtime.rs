@@ -9,8 +9,7 @@ use vouchsafe_wire::v1::operate::Judged;
 
 use super::at_no_cost;
 use crate::golden::ValidImages;
-use crate::measured::kept::{WholeList, replay};
-use crate::measured::{KeptList, Resumed};
+use crate::measured::{KeptList, NextPart};
 
 /// What the list comes to.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ pub(super) struct Run {
 /// Takes in the next part of the list, up to the quoted value, and judges it by what any valid image allows.
 pub(super) fn compare(
     quote: &AuthenticQuote,
-    list: Option<&(Resumed, Vec<u8>)>,
+    list: Option<&NextPart>,
     valid: &ValidImages,
     image: Option<&ImageId>,
 ) -> Run {
@@ -67,10 +66,10 @@ pub(super) fn compare(
 /// it.
 pub(super) fn compare_kept(quote: &AuthenticQuote, kept: &KeptList, image: &Compiled) -> (Vec<Finding>, Judged) {
     let Some(policy) = image.runtime() else { return (Vec::new(), Judged::NotAsked) };
-    let WholeList { end, parts } = match kept {
+    let list = match kept {
         KeptList::None => return (vec![Finding::new(FindingCode::ImaMissing)], Judged::Judged),
         KeptList::Lost(why) => return (Vec::new(), not_judged(*why)),
-        KeptList::Whole(list) => list.as_ref(),
+        KeptList::Whole(list) => list,
     };
     let bank = quote.pcrs().bank;
     let Some(pcr) = PcrIndex::new(10) else { return (Vec::new(), Judged::ListIncomplete) };
@@ -79,10 +78,7 @@ pub(super) fn compare_kept(quote: &AuthenticQuote, kept: &KeptList, image: &Comp
     };
     let aggregates = BootAggregates::of(std::slice::from_ref(quote.pcrs()));
     let context = ImaContext { policy: Some(policy), boot_aggregate: Some(&aggregates) };
-    let replayed = replay(ImaState::new(end.bank()), parts, context);
-    let Some(state) = replayed.filter(|state| state.pcr10() == end.pcr10() && state.bytes() == end.bytes()) else {
-        return (Vec::new(), Judged::ListIncomplete);
-    };
+    let Some(state) = list.replay(context) else { return (Vec::new(), Judged::ListIncomplete) };
     // The last quote may tell of what the device kept back.
     let mismatch = (quoted != state.pcr10()).then(|| {
         let mismatch = Finding::new(FindingCode::ImaMismatch).with(quoted, state.pcr10());

@@ -53,7 +53,7 @@ impl EngineError {
             Self::Store(error) => error.is_transient(),
             Self::Contended => true,
             Self::Stopped => true,
-            Self::TrustState { .. } | Self::Entropy | Self::TooLarge { .. } => false,
+            Self::TrustState { .. } | Self::KeptList { .. } | Self::Entropy | Self::TooLarge { .. } => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use vouchsafe_wire::v1::logs::{ImaPart, ImaPosition, InflateError};
 
 use super::{Progress, Resumed, kept};
 use crate::attest::AttestRejected;
-use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
+use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, compute};
 use crate::enrol::complete::json;
 
 /// Why a part is not taken.
@@ -57,12 +57,9 @@ impl TrustEngine {
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<Option<ImaPosition>, AheadRejected> {
-        let (device, enrolment) = (standing.device.id, standing.device.keys.enrolment);
-        let record = self.store().boot(device).await.map_err(EngineError::from)?;
+        let device = standing.device.id;
         let valid = self.valid_for(standing, now).await?;
-        let bank = bank(standing.device.sha1_consent);
-        let Resumed { state, is_ahead, judged_by, .. } =
-            Resumed::of(record.as_ref(), &from.boot, enrolment, bank, &valid.judges());
+        let (record, Resumed { state, is_ahead, judged_by, .. }) = self.resume(standing, &from.boot, &valid).await?;
         let position = |offset| ImaPosition { boot: from.boot.clone(), offset };
         if state.bytes() != from.offset {
             return Ok(Some(position(state.bytes())));

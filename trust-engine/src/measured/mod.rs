@@ -14,4 +14,4 @@ pub use ahead::AheadRejected;
 pub(crate) use kept::KeptList;
 pub(crate) use progress::{Progress, Resumed};
 pub use received::LogRejected;
-pub(crate) use received::{Received, receive_list};
+pub(crate) use received::{NextPart, Received};

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_attest::ima::ImaState;
-use vouchsafe_model::{ImageId, Sha256Digest};
+use vouchsafe_attest::ima::{ImaContext, ImaState};
+use vouchsafe_model::Sha256Digest;
 use vouchsafe_store::{BootRecord, Standing};
 use vouchsafe_wire::v1::attest::EvidencePayload;
 use vouchsafe_wire::v1::limits;
-use vouchsafe_wire::v1::logs::{ImaPart, ImaPosition, InflateError, KnownLogs, SentLogs};
+use vouchsafe_wire::v1::logs::{BootId, ImaPart, ImaPosition, InflateError, KnownLogs, SentLogs};
 
-use super::{Resumed, progress};
-use crate::engine::{EngineError, TrustEngine, bank};
+use super::progress::Whose;
+use super::{KeptList, Resumed, progress};
+use crate::engine::{EngineError, MAX_ATTEMPTS, TrustEngine, bank, compute};
 use crate::golden::ValidImages;
 use crate::nonce::sha256;
 
@@ -20,8 +21,11 @@ pub(crate) struct Received {
     /// The whole boot event log, with its digest; `None` when the host has none.
     pub(crate) event_log: Option<(Sha256Digest, Vec<u8>)>,
     /// The IMA list: where it goes on, and the part that follows; `None` when the host never sent any.
-    pub(crate) ima: Option<(Resumed, Vec<u8>)>,
+    pub(crate) ima: Option<NextPart>,
 }
+
+/// Where a list goes on, and the part that follows there; empty when nothing was sent of a list that is known.
+pub(crate) type NextPart = (Resumed, Vec<u8>);
 
 /// Why logs cannot be looked at. The evidence was not accepted, and its nonce is not spent.
 #[derive(Debug, thiserror::Error)]
@@ -96,33 +100,83 @@ impl TrustEngine {
     /// What a device need not send with its next evidence.
     pub(crate) async fn known_logs(&self, standing: &Standing) -> Result<KnownLogs, EngineError> {
         let Some(record) = self.store().boot(standing.device.id).await? else { return Ok(KnownLogs::default()) };
-        let judges = self.valid_for(standing, self.now()).await?.judges();
-        let bank = bank(standing.device.sha1_consent);
-        Ok(progress::known(&record, standing.device.keys.enrolment, bank, &judges))
+        let Some(boot) = progress::present_boot(&record) else {
+            return Ok(KnownLogs { event_log: record.event_log, ima: None });
+        };
+        let (whose, record) = (whose(standing, &boot), Some(&record));
+        let resumed = Resumed::of(record, whose, &self.valid_for(standing, self.now()).await?.judges());
+        let mut offset = resumed.state.bytes();
+        if let Some(before) = resumed.set_aside(record, whose)
+            && self.store().ima_list_end(standing.device.id).await? == before.bytes()
+        {
+            offset = before.bytes();
+        }
+        let event_log = record.and_then(|record| record.event_log);
+        Ok(KnownLogs { event_log, ima: Some(ImaPosition { boot, offset }) })
+    }
+
+    /// The present record of a device, and where the list of this boot goes on.
+    ///
+    /// When the list was judged by others than those who are to judge it now, what is kept of it is judged anew.
+    pub(crate) async fn resume(
+        &self,
+        standing: &Standing,
+        boot: &BootId,
+        valid: &ValidImages,
+    ) -> Result<(Option<BootRecord>, Resumed), EngineError> {
+        let (device, judges, whose) = (standing.device.id, valid.judges(), whose(standing, boot));
+        for _ in 0..MAX_ATTEMPTS {
+            let record = self.store().boot(device).await?;
+            let resumed = Resumed::of(record.as_ref(), whose, &judges);
+            if resumed.set_aside(record.as_ref(), whose).is_none() {
+                return Ok((record, resumed));
+            }
+            // One list after the other is in memory and on a core: when an image lapses, all its devices come here.
+            let _one_at_a_time = self.judging_anew.lock().await;
+            let list = match self.kept_list_of(device, record.as_ref()).await? {
+                None => continue,
+                Some(KeptList::Whole(list)) => list,
+                Some(KeptList::None | KeptList::Lost(_)) => return Ok((record, resumed)),
+            };
+            let policy = valid.runtime();
+            let judge = move || list.replay(ImaContext { policy: policy.as_ref(), boot_aggregate: None });
+            let state = compute(judge).await?.ok_or(EngineError::KeptList { device })?;
+            return Ok((record, Resumed::judged_anew(state, &judges)));
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// What comes next of the IMA list, decompressed, and where it goes on; with the record that this was found by.
+    ///
+    /// At its first use a device sends on from where the engine said that it is while no image judged the list. When the
+    /// list is not kept, that part is taken all the same, since nothing tells the device to begin anew before this evidence
+    /// is accepted; what came before it counts as not judged, and the whole list is asked for with the next challenge.
+    pub(crate) async fn receive_list(
+        &self,
+        standing: &Standing,
+        payload: &EvidencePayload,
+        sent: Option<&ImaPart>,
+        valid: &ValidImages,
+        is_first_use: bool,
+    ) -> Result<Result<(Option<BootRecord>, Option<NextPart>), LogRejected>, EngineError> {
+        let Some(boot) = &payload.boot else {
+            let record = self.store().boot(standing.device.id).await?;
+            return Ok(next_part(None, payload, sent).map(|next| (record, next)));
+        };
+        let (record, resumed) = self.resume(standing, boot, valid).await?;
+        let next = match next_part(Some(resumed), payload, sent) {
+            Err(LogRejected::Position { .. }) if is_first_use => {
+                let unjudged = Resumed::of(record.as_ref(), whose(standing, boot), &BTreeSet::new());
+                next_part(Some(unjudged), payload, sent)
+            }
+            next => next,
+        };
+        Ok(next.map(|next| (record, next)))
     }
 }
 
-/// What comes next of the IMA list, decompressed, and where it goes on.
-///
-/// At its first use a device sends on from where the engine said that it is while no image judged the list. That part is
-/// taken, since nothing tells the device to begin anew before this evidence is accepted; what came before it counts as not
-/// judged, and the whole list is asked for with the next challenge.
-pub(crate) fn receive_list(
-    standing: &Standing,
-    record: Option<&BootRecord>,
-    payload: &EvidencePayload,
-    sent: Option<&ImaPart>,
-    valid: &ValidImages,
-    is_first_use: bool,
-) -> Result<Option<(Resumed, Vec<u8>)>, LogRejected> {
-    let resumed = |judges: &BTreeSet<ImageId>| {
-        let (enrolment, bank) = (standing.device.keys.enrolment, bank(standing.device.sha1_consent));
-        payload.boot.as_ref().map(|boot| Resumed::of(record, boot, enrolment, bank, judges))
-    };
-    match next_part(resumed(&valid.judges()), payload, sent) {
-        Err(LogRejected::Position { .. }) if is_first_use => next_part(resumed(&BTreeSet::new()), payload, sent),
-        received => received,
-    }
+fn whose<'a>(standing: &Standing, boot: &'a BootId) -> Whose<'a> {
+    Whose { boot, enrolment: standing.device.keys.enrolment, bank: bank(standing.device.sha1_consent) }
 }
 
 /// The part of the IMA list that comes next; empty when nothing was sent of a list that is known.
@@ -130,7 +184,7 @@ fn next_part(
     resumed: Option<Resumed>,
     payload: &EvidencePayload,
     sent: Option<&ImaPart>,
-) -> Result<Option<(Resumed, Vec<u8>)>, LogRejected> {
+) -> Result<Option<NextPart>, LogRejected> {
     let Some(ImaPart { from: ImaPosition { boot, offset }, log }) = sent else {
         let begun = |resumed: &Resumed| resumed.state.bytes() > 0;
         return Ok(resumed.filter(begun).map(|resumed| (resumed, Vec::new())));

@@ -151,8 +151,34 @@ async fn of_two_that_spend_one_nonce_one_moves_the_device() {
 }
 
 #[tokio::test]
-async fn a_first_image_is_given_with_evidence_whose_list_no_image_judged_yet() {
+async fn a_first_image_judges_what_came_before_it() {
     let world = World::new().await;
+    let mut machine = world.machine().await;
+    let verdict = machine.attest(&world).await;
+    assert_eq!(codes(&verdict), [FindingCode::ImageUnassigned]);
+    let late = machine.image(&world, "late@1");
+    world.import(&late).await;
+    machine.run("/usr/bin/sh", b"the shell");
+    // The challenge asks for what is new alone: that this boot meets the image is not known before.
+    assert!(machine.known() > 0);
+    let verdict = machine.attest(&world).await;
+    assert_eq!((verdict.image(), told(&verdict)), (Some(&late.id), Vec::new()));
+    assert_eq!(assigned(&world, machine.device.id).await, Some(late.id));
+    assert_eq!(machine.known(), machine.list.bytes().len() as u64);
+
+    // And finds what is bad of it.
+    let mut rogue = world.machine().await;
+    rogue.restart(&Boot { kernel: b"another kernel", ..BOOT });
+    rogue.run("/usr/bin/rogue", b"a rogue");
+    rogue.attest(&world).await;
+    world.import(&rogue.image(&world, "rogue@1")).await;
+    let verdict = rogue.attest_with(&world, SentLogs::default()).await.unwrap();
+    assert_eq!((verdict.image(), codes(&verdict)), (Some(&image("rogue@1")), vec![FindingCode::FileUnlisted]));
+}
+
+#[tokio::test]
+async fn a_first_image_is_given_with_evidence_whose_list_is_not_kept() {
+    let world = World::with_room_for_lists(0).await;
     let mut machine = world.machine().await;
     let verdict = machine.attest(&world).await;
     assert_eq!(codes(&verdict), [FindingCode::ImageUnassigned]);

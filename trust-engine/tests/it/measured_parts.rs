@@ -181,8 +181,27 @@ async fn a_first_list_that_was_never_measured_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn evidence_that_was_not_judged_by_an_image_is_asked_for_again_when_there_is_one() {
+async fn what_no_image_judged_is_judged_when_there_is_one_and_not_sent_again() {
     let world = World::new().await;
+    let mut machine = world.machine().await;
+    machine.run("/usr/bin/rogue", b"a rogue");
+    let verdict = machine.attest(&world).await;
+    assert!(!verdict.coverage().runtime && !verdict.coverage().boot);
+    assert_eq!(machine.known(), end(&machine));
+    let image = machine.image(&world, "late@1");
+    world.import(&image).await;
+    world.engine.assign_image(machine.device.id, Some(image.id.clone())).await.unwrap();
+    // With the challenge of before as with a new one.
+    let logs = machine.logs();
+    assert_eq!(logs.ima.as_ref().unwrap().from.offset, end(&machine));
+    let verdict = machine.attest_with(&world, logs).await.unwrap();
+    assert_eq!(codes(&verdict), [FindingCode::FileUnlisted]);
+    assert_eq!(machine.known(), end(&machine));
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_kept_is_asked_for_again_when_another_image_judges_it() {
+    let world = World::with_room_for_lists(0).await;
     let mut machine = world.machine().await;
     machine.run("/usr/bin/rogue", b"a rogue");
     let verdict = machine.attest(&world).await;
@@ -197,6 +216,33 @@ async fn evidence_that_was_not_judged_by_an_image_is_asked_for_again_when_there_
     machine.ask(&world).await;
     let verdict = machine.attest(&world).await;
     assert_eq!(codes(&verdict), [FindingCode::FileUnlisted]);
+}
+
+#[tokio::test]
+async fn parts_ahead_go_on_behind_what_another_image_judges_anew() {
+    let mut world = World::new().await;
+    let mut machine = world.golden_machine().await;
+    machine.run("/usr/bin/extra", b"an extra");
+    let verdict = machine.attest(&world).await;
+    assert_eq!(codes(&verdict), [FindingCode::FileUnlisted]);
+    run_more(&mut machine, 4);
+    send_ahead(&machine, &world).await;
+    // Another image that lists it: what came ahead under the old one is sent again, what quotes vouched for is not.
+    let vouched = machine.known();
+    let mut image = machine.image(&world, "other@1");
+    let digests = &mut image.runtime.as_mut().unwrap().digests;
+    digests.insert("/usr/bin/extra".to_owned(), vec![crate::measured::digest_of(b"an extra")]);
+    world.import(&image).await;
+    world.assign(&mut machine, &image.id).await;
+    assert_eq!(machine.known(), vouched);
+    send_ahead(&machine, &world).await;
+    world.restart().await;
+    machine.ask(&world).await;
+    assert_eq!(machine.known(), end(&machine));
+    let verdict = machine.attest_with(&world, SentLogs::default()).await.unwrap();
+    assert_eq!(told(&verdict), Vec::<String>::new());
+    let kept = crate::measured_kept::kept(&world, &machine).await.0;
+    assert!(kept == machine.list.bytes(), "another list is kept");
 }
 
 #[tokio::test]

@@ -47,6 +47,20 @@ pub(super) async fn find(store: &SqliteStore, device: DeviceId) -> Result<Option
     Ok(list)
 }
 
+/// See [`Logs::ima_list_end`](crate::Logs::ima_list_end).
+pub(super) async fn end(store: &SqliteStore, device: DeviceId) -> Result<u64, StoreError> {
+    let operation = Operation::new("ima_list_end", Entity::ImaList);
+    let row = sqlx::query(
+        "SELECT list_offset + bytes AS list_end FROM ima_list_parts WHERE device = ? AND vouched = 1 \
+         ORDER BY list_offset DESC LIMIT 1",
+    )
+    .bind(device.to_string())
+    .fetch_optional(&store.readers)
+    .await
+    .map_err(operation.failed())?;
+    row.map_or(Ok(0), |row| Fields::new(&row, operation).number("list_end"))
+}
+
 /// See [`Logs::ima_list_tail`](crate::Logs::ima_list_tail).
 pub(super) async fn tail(
     store: &SqliteStore,

@@ -65,6 +65,10 @@ impl Logs for SqliteStore {
         ima_lists::find(self, device).await
     }
 
+    async fn ima_list_end(&self, device: DeviceId) -> Result<u64, StoreError> {
+        ima_lists::end(self, device).await
+    }
+
     async fn ima_list_tail(&self, device: DeviceId, max_len: u64) -> Result<Option<ImaListPart>, StoreError> {
         ima_lists::tail(self, device, max_len).await
     }

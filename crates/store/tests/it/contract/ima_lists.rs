@@ -32,7 +32,7 @@ on_every_store! {
     the_bounds_hold_for_what_comes_ahead_with_what_it_follows,
     the_largest_part_is_kept_and_one_byte_more_is_refused,
     parts_that_are_empty_or_elsewhere_are_refused,
-    the_tail_is_given_when_it_is_small,
+    the_end_is_told_and_the_tail_given_when_it_is_small,
     lists_of_other_devices_are_left_alone,
 }
 
@@ -336,10 +336,11 @@ async fn parts_that_are_empty_or_elsewhere_are_refused(store: Arc<dyn Store>) {
     assert_eq!(store.boot(device_id(1)).await.unwrap(), None);
 }
 
-async fn the_tail_is_given_when_it_is_small(store: Arc<dyn Store>) {
+async fn the_end_is_told_and_the_tail_given_when_it_is_small(store: Arc<dyn Store>) {
     first_device(&*store).await;
     let tail = async |max_len| store.ima_list_tail(device_id(1), max_len).await.unwrap();
-    assert_eq!(tail(u64::MAX).await, None);
+    let end = async || store.ima_list_end(device_id(1)).await.unwrap();
+    assert_eq!((tail(u64::MAX).await, end().await), (None, 0));
     change(&*store, 1, from(part(1, 0, 10))).await;
     change(&*store, 2, from(part(2, 10, 100))).await;
     put_ahead(&*store, 3, ahead_part(true, part(3, 110, 1))).await;
@@ -348,6 +349,13 @@ async fn the_tail_is_given_when_it_is_small(store: Arc<dyn Store>) {
     {
         assert_eq!(tail(max_len).await, expected, "{max_len}");
     }
+    assert_eq!(end().await, 110, "what came ahead does not count");
+    change(&*store, 4, TakesAhead { part: None }).await;
+    assert_eq!((tail(1).await, end().await), (Some(part(3, 110, 1)), 111));
+    change(&*store, 5, from(part(5, 0, 7))).await;
+    assert_eq!(end().await, 7);
+    change(&*store, 6, from(part(6, 8, 1))).await;
+    assert_eq!((tail(u64::MAX).await, end().await), (None, 0), "it is lost");
 }
 
 async fn lists_of_other_devices_are_left_alone(store: Arc<dyn Store>) {
