@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail};
 use vouchsafe_attest::eventlog::EventLog;
 use vouchsafe_attest::ima::{Entries, ImaContext, ImaState, printable};
 use vouchsafe_attest::image::{Capture, ClaimedBoot, GoldenImage, capture};
