@@ -14,6 +14,9 @@ use vouchsafe_agent::client::{Client, MAX_ANSWER, RequestError};
 use vouchsafe_agent::machine::{Failure, FailureKind};
 use vouchsafe_agent::tls::{for_device, for_enrolment};
 use vouchsafe_agent::tpm::TpmError;
+use vouchsafe_model::{
+    AttestationId, Coverage, EndorsementGrade, Finding, FindingCode, HashAlgorithm, PcrIndex, Timestamp, Verdict,
+};
 use vouchsafe_wire::v1::problem::Problem;
 
 use crate::server::{Authority, LIMIT};
@@ -103,6 +106,27 @@ async fn an_answer_may_be_as_long_as_the_bound_and_no_longer() {
             }
         }
     }
+}
+
+#[test]
+fn the_longest_verdict_fits_into_an_answer() {
+    let text = "\u{1}".repeat(Finding::MAX_TEXT_LEN);
+    let wordiest = FindingCode::ALL.iter().max_by_key(|code| code.advice().len()).unwrap();
+    let finding = Finding { entry: Some(u64::MAX), event: Some(u64::MAX), ..Finding::new(*wordiest) };
+    let finding = finding.about(&text).with(&text, &text).at_pcr(HashAlgorithm::Sha256, PcrIndex::new(23).unwrap());
+    let now = Timestamp::from_unix_secs(1);
+    let verdict = Verdict::new(
+        AttestationId::new(now, &[0; 10]),
+        now,
+        now,
+        Some("a@1".parse().unwrap()),
+        Coverage::quote_only(EndorsementGrade::Vendor),
+        vec![finding; Verdict::MAX_FINDINGS],
+    );
+    let longest = serde_json::to_string(&verdict).unwrap().len();
+    // Challenge, score and the rest of the answer are a few hundred bytes; a name of an image has 129 at most.
+    let rest = 4096;
+    assert!(longest > 2 * 1024 * 1024 && longest + rest <= MAX_ANSWER, "{longest} bytes");
 }
 
 #[tokio::test]

@@ -82,6 +82,9 @@ impl From<UncheckedVerdict> for Verdict {
 }
 
 impl Verdict {
+    /// The most findings of one verdict. An appraisal tells the worst, and counts the rest in the last one.
+    pub const MAX_FINDINGS: usize = 256;
+
     /// Concludes from findings.
     ///
     /// `quoted_at` is the latest instant by which the quote is known to be fresh: never after `appraised_at`.

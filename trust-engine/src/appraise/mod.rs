@@ -27,7 +27,7 @@ use crate::golden::ValidImages;
 use crate::measured::{KeptList, Received};
 
 /// The most findings of one verdict. The failures come first.
-pub(crate) const MAX_FINDINGS: usize = 256;
+pub(crate) const MAX_FINDINGS: usize = Verdict::MAX_FINDINGS;
 
 /// What is known when a quote is appraised.
 #[derive(Debug)]
