@@ -3,7 +3,7 @@
 //! Logs are not bound by the quote's qualifying data: they are believed as far as they replay to PCRs that were quoted, and
 //! the IMA list has to be read after the quote. `POST /v1/logs/ima` takes parts of a long list ahead of the evidence.
 
-use std::io::{BufRead, Read as _, Write as _};
+use std::io::{self, BufRead, Read, Write as _};
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -138,13 +138,14 @@ pub enum DeflateError {
 
 impl<const MAX: usize> Deflated<MAX> {
     /// Compresses what a source gives until it ends, block by block: nothing is held but what comes out, and of that no
-    /// more than may travel.
+    /// more than may travel. What a source gives after it ended, as a log does that grows, is left to it.
     ///
     /// # Errors
     /// When the source cannot be read, or more than `MAX` bytes come out.
     pub fn of_source(source: impl BufRead) -> Result<Self, DeflateError> {
         let mut bytes = Vec::new();
         let limit = u64::try_from(MAX).unwrap_or(u64::MAX).saturating_add(1);
+        let source = UntilItsEnd { source, has_ended: false };
         let mut encoder = bufread::ZlibEncoder::new(source, Compression::default()).take(limit);
         encoder.read_to_end(&mut bytes).map_err(DeflateError::Source)?;
         bytes.shrink_to_fit();
@@ -204,6 +205,37 @@ pub fn inflate(compressed: &[u8], max: usize) -> Result<Vec<u8>, InflateError> {
     match decoder.into_inner().len() {
         0 => Ok(bytes),
         trailing => Err(InflateError::Trailing(trailing)),
+    }
+}
+
+/// A source that, once it ended, gives nothing more.
+///
+/// The compressor asks it again while it writes down what it still holds, and takes what comes then for corruption.
+struct UntilItsEnd<S> {
+    source: S,
+    has_ended: bool,
+}
+
+impl<S: BufRead> BufRead for UntilItsEnd<S> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.has_ended {
+            return Ok(&[]);
+        }
+        let bytes = self.source.fill_buf()?;
+        self.has_ended = bytes.is_empty();
+        Ok(bytes)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.source.consume(amount);
+    }
+}
+
+impl<S: BufRead> Read for UntilItsEnd<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
     }
 }
 
@@ -287,6 +319,28 @@ mod tests {
         }
         let source = std::io::BufReader::new(b"a measure".as_slice().chain(Broken));
         assert!(matches!(Small::of_source(source), Err(DeflateError::Source(_))));
+    }
+
+    #[test]
+    fn a_log_that_grows_at_its_end_is_compressed_up_to_there() {
+        /// Ends after each of its pieces.
+        struct Growing<'a>(Vec<&'a [u8]>);
+        impl Read for Growing<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                match self.0.first_mut() {
+                    Some(piece) if !piece.is_empty() => piece.read(buffer),
+                    Some(_) => self.0.remove(0).read(buffer),
+                    None => Ok(0),
+                }
+            }
+        }
+        // Enough that the compressor cannot write its end at once.
+        let noise: Vec<u8> = (0u32..20_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let mut list = io::BufReader::new(Growing(vec![&noise, b"an entry that came late", b"one more"]));
+        let part = Deflated::<{ limits::IMA_PART }>::of_source(&mut list).unwrap();
+        assert!(part.inflate(limits::IMA_PART).unwrap() == noise);
+        let next = Deflated::<{ limits::IMA_PART }>::of_source(&mut list).unwrap();
+        assert_eq!(next.inflate(limits::IMA_PART).unwrap(), b"an entry that came late");
     }
 
     #[test]
