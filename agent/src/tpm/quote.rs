@@ -1,8 +1,12 @@
 //! Quotes (`TPM2_Quote`, TPM 2.0 Part 3, 18.4) with the PCR values that they are about.
 //!
-//! A quote carries a digest over the values, not the values; those are read after it. A PCR that is extended in between
+//! A quote carries a digest over the values, not the values; those are read beside it. A PCR that is extended in between
 //! would make an honest host look like a liar, so the values are compared with the quote here, and quoted anew where they
-//! do not agree.
+//! do not agree. They are read before the quote, since a TPM takes the digest first and then signs for long, and once more
+//! after it where that was too early: a host that measures all the time, as one does whose packages are updated, has to be
+//! able to vouch for itself meanwhile.
+
+use std::ops::Range;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use tss_esapi::constants::CapabilityType;
@@ -26,7 +30,7 @@ pub struct RawQuote {
     pub pcrs: PcrBank,
 }
 
-/// How often PCRs that keep changing are quoted. During a boot they change often, later hardly ever.
+/// How often PCRs that keep changing are quoted. During a boot and an update they change often, else hardly ever.
 const MAX_ATTEMPTS: u32 = 5;
 const QUOTING: &str = "quoting PCRs";
 const READING: &str = "reading PCRs";
@@ -39,7 +43,9 @@ pub fn quote(tpm: &Tpm, keys: &DeviceKeys, selection: &PcrSelection, qualifying:
     let ak = load(tpm, &keys.parent, &keys.ak)?;
     let qualifying = Data::try_from(qualifying.to_vec()).map_err(|error| TpmError::of(QUOTING, error))?;
     let wanted = list(selection)?;
+    let groups = groups(selection.pcrs);
     for _ in 0..MAX_ATTEMPTS {
+        let before = read(tpm, selection, groups.iter())?;
         let (message, signature) = tpm.call_authorised(QUOTING, |context| {
             context.quote(ak.key(), qualifying.clone(), SignatureScheme::Null, wanted.clone())
         })?;
@@ -51,8 +57,9 @@ pub fn quote(tpm: &Tpm, keys: &DeviceKeys, selection: &PcrSelection, qualifying:
             let quoted = PcrSelection { bank: selection.bank, pcrs: quoted };
             return Err(TpmError::PcrsMissing { wanted: selection.to_string(), quoted: quoted.to_string() });
         }
-        let Some(values) = read(tpm, selection)? else { continue };
-        if digest_of(&values) == info.pcr_digest().value() {
+        let are_quoted = |values: &PcrValues| digest_of(values) == info.pcr_digest().value();
+        let values = if are_quoted(&before) { before } else { read(tpm, selection, groups.iter().rev())? };
+        if are_quoted(&values) {
             return Ok(RawQuote {
                 message: message.marshall().map_err(|error| TpmError::of(QUOTING, error))?,
                 signature: signature.marshall().map_err(|error| TpmError::of(QUOTING, error))?,
@@ -80,32 +87,41 @@ pub fn pcr_banks(tpm: &Tpm) -> Result<Vec<HashAlgorithm>, TpmError> {
     }
 }
 
-/// The values of all PCRs of the selection, eight at a time as the TPM hands them out (TPM 2.0 Part 3, 22.4); `None` when
-/// a PCR was extended between two reads.
-fn read(tpm: &Tpm, selection: &PcrSelection) -> Result<Option<PcrValues>, TpmError> {
+/// A selection in parts of eight, as many as the TPM hands out at once (TPM 2.0 Part 3, 22.4). Those of the firmware come
+/// first and those of the running system last.
+fn groups(pcrs: PcrSet) -> Vec<PcrSet> {
+    let group =
+        |range: Range<u8>| -> PcrSet { range.filter_map(PcrIndex::new).filter(|pcr| pcrs.contains(*pcr)).collect() };
+    [0..8, 8..16, 16..24].map(group).into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+/// The values of the PCRs of these groups. They need not be of one instant: that they are those of a quote is for the quote
+/// to say. The group beside the quote is the last before it, or the first behind.
+fn read<'a>(
+    tpm: &Tpm,
+    selection: &PcrSelection,
+    groups: impl Iterator<Item = &'a PcrSet>,
+) -> Result<PcrValues, TpmError> {
     let mut values = PcrValues::new();
-    let mut remaining = selection.pcrs;
-    let mut first_counter = None;
-    while !remaining.is_empty() {
-        let wanted = list(&PcrSelection { bank: selection.bank, pcrs: remaining })?;
-        let (counter, read, digests) = tpm.call(READING, |context| context.pcr_read(wanted.clone()))?;
-        if *first_counter.get_or_insert(counter) != counter {
-            return Ok(None);
+    for group in groups {
+        let mut remaining = *group;
+        while !remaining.is_empty() {
+            let wanted = list(&PcrSelection { bank: selection.bank, pcrs: remaining })?;
+            let (_, read, digests) = tpm.call(READING, |context| context.pcr_read(wanted.clone()))?;
+            let read = selected(&read, selection.bank);
+            if read.is_empty() || read.len() != digests.len() {
+                let quoted = PcrSelection { bank: selection.bank, pcrs: values.keys().copied().collect() };
+                return Err(TpmError::PcrsMissing { wanted: selection.to_string(), quoted: quoted.to_string() });
+            }
+            for (pcr, digest) in read.iter().zip(digests.value()) {
+                let value = PcrValue::new(digest.value().to_vec())
+                    .ok_or_else(|| TpmError::unexpected(READING, "a value is longer than any digest"))?;
+                values.insert(pcr, value);
+            }
+            remaining = remaining.without(read);
         }
-        let read = selected(&read, selection.bank);
-        if read.is_empty() || read.len() != digests.len() {
-            let quoted = values.keys().copied().collect();
-            let quoted = PcrSelection { bank: selection.bank, pcrs: quoted };
-            return Err(TpmError::PcrsMissing { wanted: selection.to_string(), quoted: quoted.to_string() });
-        }
-        for (pcr, digest) in read.iter().zip(digests.value()) {
-            let value = PcrValue::new(digest.value().to_vec())
-                .ok_or_else(|| TpmError::unexpected(READING, "a value is longer than any digest"))?;
-            values.insert(pcr, value);
-        }
-        remaining = remaining.without(read);
     }
-    Ok(Some(values))
+    Ok(values)
 }
 
 /// SHA-256 (the hash of every AK made here) over the values, ascending (TPM 2.0 Part 1, 17.5).

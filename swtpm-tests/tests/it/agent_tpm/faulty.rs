@@ -16,6 +16,8 @@ pub(super) enum Fault {
     Answer(u32),
     /// The connection is closed.
     HangUp,
+    /// It is handed on, and when it is answered the host measures something into PCR 10.
+    ThenExtend,
 }
 
 /// Decides about a command by its code (TPM 2.0 Part 2, 6.5.2); `None` hands it on.
@@ -32,6 +34,8 @@ pub(super) const TPM_CC_CREATE_PRIMARY: u32 = 0x131;
 pub(super) const TPM_CC_QUOTE: u32 = 0x158;
 pub(super) const TPM_CC_LOAD: u32 = 0x157;
 pub(super) const TPM_CC_FLUSH_CONTEXT: u32 = 0x165;
+pub(super) const TPM_CC_PCR_READ: u32 = 0x17e;
+const TPM_CC_PCR_EXTEND: u32 = 0x182;
 
 impl FaultyTpm {
     /// A relay that hands everything on for now.
@@ -90,13 +94,26 @@ fn relay_commands(mut client: TcpStream, port: u16, decide: &Mutex<Decide>) -> i
             Some(Fault::Answer(code)) => {
                 client.write_all(&[&[0x80, 0x01, 0, 0, 0, 10], code.to_be_bytes().as_slice()].concat())?;
             }
-            None => {
+            None | Some(Fault::ThenExtend) => {
                 tpm.write_all(&command)?;
                 let response = message(&mut tpm)?;
+                if let Some(Fault::ThenExtend) = fault {
+                    tpm.write_all(&extend_command())?;
+                    message(&mut tpm)?;
+                }
                 client.write_all(&response)?;
             }
         }
     }
+}
+
+/// `TPM2_PCR_Extend` of PCR 10 (TPM 2.0 Part 3, 22.2), with an empty password, by a SHA-256 digest of sevens.
+fn extend_command() -> Vec<u8> {
+    let password = [0x4000_0009_u32.to_be_bytes().as_slice(), &[0, 0, 0, 0, 0]].concat();
+    let digests = [1_u32.to_be_bytes().as_slice(), &[0x00, 0x0b], &[7; 32]].concat();
+    let body = [&10_u32.to_be_bytes(), &9_u32.to_be_bytes(), password.as_slice(), &digests].concat();
+    let size = u32::try_from(body.len() + 10).unwrap_or(0);
+    [&[0x80, 0x02], size.to_be_bytes().as_slice(), &TPM_CC_PCR_EXTEND.to_be_bytes(), &body].concat()
 }
 
 /// A command or a response: ten bytes of header with the size in the middle, then the rest.

@@ -8,6 +8,7 @@ use vouchsafe_attest::tpm::PublicArea;
 use vouchsafe_model::PcrSelection;
 use vouchsafe_swtpm_tests::soft_tpm::{Model, SoftTpm};
 
+use super::faulty::{Fault, FaultyTpm, TPM_CC_PCR_READ, TPM_CC_QUOTE};
 use super::{LIMIT, ensure_nothing_left, owner, run};
 
 #[test]
@@ -49,6 +50,30 @@ fn a_measurement_shows_in_the_next_quote() -> Result<()> {
     let changed: Vec<_> =
         before.pcrs.values.iter().filter(|(pcr, value)| after.pcrs.values.get(pcr) != Some(value)).collect();
     ensure!(changed.len() == 1 && changed[0].0.get() == 14, "{changed:?}");
+    Ok(())
+}
+
+#[test]
+fn a_host_that_measures_all_the_time_can_quote() -> Result<()> {
+    let tpm = SoftTpm::start()?;
+    let faulty = FaultyTpm::before(&tpm)?;
+    let owner = faulty.owner()?;
+    let keys = run(&owner, |tpm| make_device_keys(tpm, AkAlgorithm::Ecc))?;
+    let selection: PcrSelection = "sha256:0-15".parse()?;
+    let quote = || {
+        let (keys, selection) = (keys.clone(), selection.clone());
+        owner.run_blocking(LIMIT, move |tpm| quote(tpm, &keys, &selection, b"nonce"))
+    };
+    // Behind every quote, or between the values of the first PCRs and the others, or before and behind what is read.
+    for code in [TPM_CC_QUOTE, TPM_CC_PCR_READ] {
+        faulty.misbehave(move |command| (command == code).then_some(Fault::ThenExtend));
+        let quoted = quote();
+        ensure!(quoted.is_ok(), "a measurement behind every {code:#x}: {quoted:?}");
+    }
+    // Where a quote never has the values that were read, it does not come with others.
+    faulty.misbehave(|command| [TPM_CC_QUOTE, TPM_CC_PCR_READ].contains(&command).then_some(Fault::ThenExtend));
+    let quoted = quote();
+    ensure!(matches!(quoted, Err(TpmError::PcrsUnsettled { .. })), "{quoted:?}");
     Ok(())
 }
 
