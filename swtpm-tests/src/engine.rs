@@ -218,6 +218,21 @@ impl Engine {
         Ok((outcome, answer))
     }
 
+    /// How many pieces of evidence came to a verdict of this status since the server started.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn appraised(&self, status: &str) -> Result<u64> {
+        let address = format!("http://127.0.0.1:{}/metrics", self.ops);
+        let answer = Command::new("curl").args(["-fsS", "--max-time", "10", &address]).output()?;
+        ensure!(answer.status.success(), "no metrics: {}", String::from_utf8_lossy(&answer.stderr));
+        let counter = format!("attestations_total{{verdict=\"{status}\"}} ");
+        let metrics = String::from_utf8_lossy(&answer.stdout);
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&counter));
+        // A counter that never counted is not told.
+        count.map_or(Ok(0), |count| count.trim().parse().context("a counter is a number"))
+    }
+
     /// What is known of a device.
     ///
     /// # Errors
@@ -244,13 +259,26 @@ fn free_port() -> Result<u16> {
 ///
 /// # Errors
 /// It does not hold within [`PATIENCE`]; the last reason why not.
-pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    eventually_within(PATIENCE, Duration::from_millis(100), what, attempt)
+}
+
+/// Waits until something holds, trying again at this pace.
+///
+/// # Errors
+/// It does not hold within the limit; the last reason why not.
+pub fn eventually_within<T>(
+    limit: Duration,
+    pace: Duration,
+    what: &str,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + limit;
     loop {
         match attempt() {
             Ok(value) => return Ok(value),
             Err(error) if Instant::now() >= deadline => return Err(error.context(format!("waiting until {what}"))),
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            Err(_) => std::thread::sleep(pace),
         }
     }
 }

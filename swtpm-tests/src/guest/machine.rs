@@ -11,6 +11,7 @@ use super::efi_image::authenticode_sha256;
 use super::emulator::{CONTROL_SOCKET, TPM_SOCKET, VARIABLES, qemu_arguments, tpm_arguments};
 use super::install::{Chain, Installed, Software, install};
 use super::logs::{Logs, PRINT_PCRS};
+use super::packages::{INSTALL, Release};
 use super::parts::TestKey;
 use super::process::Process;
 use super::variables::{SetupVariable, VariableStore, sha256_list};
@@ -268,6 +269,15 @@ impl Machine {
     /// The guest does not answer in time, or cannot write it.
     pub fn put(&mut self, path: &str, mode: u32, content: &[u8]) -> Result<()> {
         self.control()?.put(path, mode, content)
+    }
+
+    /// Installs the packages of a release: what they ship takes the place of what is there.
+    ///
+    /// # Errors
+    /// The guest does not answer in time, or a package cannot be unpacked.
+    pub fn install_packages(&mut self, release: &Release) -> Result<()> {
+        self.put("/run/packages.tar", 0o600, &release.archive()?)?;
+        self.ask(INSTALL).map(drop)
     }
 
     /// Starts the agent, with a join file if it is to enrol first.

@@ -24,6 +24,8 @@ const IMAGE_SECURITY: [u8; 16] = *b"\xcb\xb2\x19\xd7\x3a\x3d\x96\x45\xa3\xbc\xda
 const SECURE_BOOT_ENABLE: [u8; 16] = *b"\xc7\x0b\xa3\xf0\x08\xaf\x56\x45\x99\xc4\x00\x10\x09\xc9\x3a\x44";
 /// C1C41626-504C-4092-ACA9-41F936934328, signature lists of SHA-256 digests.
 const CERT_SHA256: [u8; 16] = *b"\x26\x16\xc4\xc1\x4c\x50\x92\x40\xac\xa9\x41\xf9\x36\x93\x43\x28";
+/// 4AAFD29D-68DF-49EE-8AA9-347D375665A7, signatures of authenticated variables.
+const CERT_PKCS7: [u8; 16] = *b"\x9d\xd2\xaf\x4a\xdf\x68\xee\x49\x8a\xa9\x34\x7d\x37\x56\x65\xa7";
 /// Who put a digest into dbx. Any will do.
 const OWNER: [u8; 16] = *b"vouchsafe-tests.";
 
@@ -64,6 +66,19 @@ pub(super) fn sha256_list(digest: &[u8; 32]) -> Vec<u8> {
     list.extend_from_slice(&OWNER);
     list.extend_from_slice(digest);
     list
+}
+
+/// A file that revokes one image, as the UEFI Forum publishes them: an `EFI_VARIABLE_AUTHENTICATION_2` (UEFI 2.10, 8.2.2) and
+/// a list. Its signature is empty, as firmware alone would look at it.
+pub fn dbx_update(digest: &[u8; 32]) -> Vec<u8> {
+    // 2026-01-31, and the fields that must be zero.
+    let mut update = [&2026_u16.to_le_bytes()[..], &[1, 31], &[0; 12]].concat();
+    // A WIN_CERTIFICATE_UEFI_GUID of 24 bytes, revision 2.0, type EFI_GUID: no more than its header.
+    update.extend_from_slice(&24_u32.to_le_bytes());
+    update.extend_from_slice(&[0x00, 0x02, 0xf1, 0x0e]);
+    update.extend_from_slice(&CERT_PKCS7);
+    update.extend(sha256_list(digest));
+    update
 }
 
 /// The file of a machine's variables. No guest may run while it is open.
@@ -212,6 +227,14 @@ mod tests {
         let store = VariableStore::open(file.path()).unwrap();
         assert_eq!(store.get(&dbx).unwrap().as_deref(), Some(&b"another"[..]));
         assert_eq!(store.get(&switch).unwrap().as_deref(), Some(&[1][..]));
+    }
+
+    #[test]
+    fn an_update_is_what_a_verifier_takes_for_one() {
+        let update = vouchsafe_attest::secure_boot::DbxUpdate::parse(&dbx_update(&[7; 32])).unwrap();
+        assert_eq!(update.timestamp.unwrap().to_string(), "2026-01-31T00:00:00.000Z");
+        let dbx = update.dbx();
+        assert_eq!((dbx.len(), dbx.images().first().unwrap().as_bytes()), (1, &[7; 32]));
     }
 
     #[test]

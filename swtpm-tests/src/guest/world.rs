@@ -1,10 +1,13 @@
 //! A guest that enrolled, with its engine.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Chain, Machine, Parts, SecureBoot, Software};
-use crate::engine::{Engine, eventually};
+use super::{Chain, ImageFile, Machine, Parts, Release, SecureBoot, Software};
+use crate::engine::{Engine, eventually_within};
 use crate::world::first_verdict;
 
 /// A guest that enrolled, with its engine.
@@ -21,49 +24,116 @@ pub struct GuestWorld {
     chain: Chain,
 }
 
-/// A setting of the engine by which devices quote what a boot measured, without PCR 10. That one tells what ran since, in the
-/// order in which it ran, and no value of it outlives a boot.
-pub const BOOT_PCRS: (&str, &str) = ("TRUST__ATTEST__PCRS", "[0,1,2,3,4,5,6,7,8,9,11,12,13,14,15]");
+/// How long anything that the guest does may take. Emulation is slow, and the machine may be busy.
+const GUEST_PATIENCE: Duration = Duration::from_secs(180);
+/// How often the engine is asked. Each time takes from the guest some of the processor that emulates it.
+const GUEST_PACE: Duration = Duration::from_millis(400);
+/// The trust model: the default one, with seconds for days.
+const MODEL: (&str, &str) = ("MODEL__FILE", "model.toml");
 
 impl GuestWorld {
-    /// A machine that booted this way, enrolled and vouched for itself once, with no golden image yet. The settings are the
-    /// engine's, as [`Engine::init`] takes them.
+    /// A machine that booted this way, enrolled and vouched for itself once, with no golden image yet.
     ///
     /// # Errors
     /// It does not come to that in time.
-    pub fn enrolled(parts: &Parts, secure_boot: SecureBoot, chain: Chain, settings: &[(&str, &str)]) -> Result<Self> {
+    pub fn enrolled(parts: &Parts, secure_boot: SecureBoot, chain: Chain) -> Result<Self> {
         let software = Software::new(&parts.kernel)?;
         let mut machine = Machine::new(secure_boot)?;
         machine.install(&software, chain)?;
         machine.boot()?;
-        let engine = Engine::start_new(&machine.vendor_certificates(), settings)?;
+        let mut engine = Engine::init(&machine.vendor_certificates(), &[MODEL])?;
+        std::fs::write(engine.folder().join(MODEL.1), quick_model()?)?;
+        engine.start()?;
         machine.start_agent(Some(&engine.join_file("join", &[])?))?;
-        let device = eventually("the guest has vouched for itself", || first_verdict(&engine))
+        let device = patiently("the guest has vouched for itself", || first_verdict(&engine))
             .with_context(|| format!("the console of the guest ends with\n{}", machine.console_end()))?;
         Ok(Self { engine, machine, software, device, chain })
     }
 
-    /// The same, and what it booted is golden.
+    /// The same, and what it booted and runs is golden, as `guest@1`: captured as a document, imported and assigned.
     ///
     /// # Errors
     /// It does not come to that in time.
-    pub fn golden(parts: &Parts, secure_boot: SecureBoot, chain: Chain, settings: &[(&str, &str)]) -> Result<Self> {
-        let world = Self::enrolled(parts, secure_boot, chain, settings)?;
-        world.capture("1")?;
+    pub fn golden(parts: &Parts, secure_boot: SecureBoot, chain: Chain) -> Result<(Self, ImageFile)> {
+        let mut world = Self::enrolled(parts, secure_boot, chain)?;
+        let image = world.capture("1")?;
+        world.import(&image)?;
+        world.assign(&image)?;
         world.until_status("affirming")?;
-        Ok(world)
+        Ok((world, image))
     }
 
-    /// Declares what the guest booted golden, in this version.
+    /// Writes down what the guest booted and all that it ran so far, in this version of the image `guest`.
+    ///
+    /// # Errors
+    /// The engine does not vouch for what the guest tells.
+    pub fn capture(&mut self, version: &str) -> Result<ImageFile> {
+        // The engine has to have seen all of the list that is handed over.
+        self.settle()?;
+        let list = self.scratch(&format!("ima-{version}"));
+        std::fs::write(&list, self.machine.logs()?.ima)?;
+        let output = self.scratch(&format!("guest@{version}.toml"));
+        let files = [text(&output)?, text(&list)?];
+        self.operate(
+            &[
+                &["image", "capture", "--device", &self.device, "--name", "guest", "--version", version][..],
+                &["--output", files[0], "--ima", files[1]],
+            ]
+            .concat(),
+        )?;
+        ImageFile::read(&output)
+    }
+
+    /// Builds this version of the image `guest` from packages, and merges it with one that was captured: the boot, what
+    /// was there before the packages, and all that the packages ship.
+    ///
+    /// # Errors
+    /// The packages cannot be read, or the images contradict each other.
+    pub fn built(&self, version: &str, release: &Release, captured: &ImageFile) -> Result<ImageFile> {
+        let (built, merged) =
+            (self.scratch(&format!("built-{version}.toml")), self.scratch(&format!("guest@{version}.toml")));
+        let (cache, image) = (self.scratch("packages"), format!("guest@{version}"));
+        self.operate(
+            &["image", "build", "--image", &image, "--danger-unsigned", "--folder", text(release.folder())?]
+                .iter()
+                .chain(&["--base", text(captured.path())?, "--cache", text(&cache)?, "--output", text(&built)?])
+                .copied()
+                .collect::<Vec<_>>(),
+        )?;
+        self.operate(&["image", "merge", text(&built)?, text(captured.path())?, "--output", text(&merged)?])?;
+        ImageFile::read(&merged)
+    }
+
+    /// Puts an image in force.
     ///
     /// # Errors
     /// The engine does not take it.
-    pub fn capture(&self, version: &str) -> Result<()> {
-        let arguments =
-            ["image", "capture", "--device", &self.device, "--name", "guest", "--version", version, "--assign"];
-        let captured = self.engine.operator(&arguments)?;
-        ensure!(captured.status.success(), "{}", String::from_utf8_lossy(&captured.stderr));
+    pub fn import(&self, image: &ImageFile) -> Result<()> {
+        self.operate(&["image", "import", text(image.path())?])
+    }
+
+    /// Says that this is the image that the guest should be.
+    ///
+    /// # Errors
+    /// The engine does not take it.
+    pub fn assign(&self, image: &ImageFile) -> Result<()> {
+        self.operate(&["device", "assign", &self.device, "--image", &image.id()])
+    }
+
+    /// Runs an operator's command that must succeed.
+    ///
+    /// # Errors
+    /// It fails; what it said.
+    pub fn operate(&self, arguments: &[&str]) -> Result<()> {
+        let output = self.engine.operator(arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "vouchsafe {}: {}", arguments.join(" "), said.trim());
         Ok(())
+    }
+
+    /// A file beside the engine's folder.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.engine.scratch().join(name)
     }
 
     /// Installs other software the same way, and boots it.
@@ -84,12 +154,25 @@ impl GuestWorld {
         let last = self.attestation()?;
         self.machine.boot()?;
         self.machine.start_agent(None)?;
-        eventually("evidence of the new boot is accepted", || {
+        self.until_newer_than(&last).map(drop)
+    }
+
+    /// Waits until the engine has judged all that the guest did so far.
+    ///
+    /// # Errors
+    /// The guest does not vouch for itself in time.
+    pub fn settle(&self) -> Result<()> {
+        // The evidence that comes next may be under way already. What it is answered with asks for evidence of later.
+        let under_way = self.until_newer_than(&self.attestation()?)?;
+        self.until_newer_than(&under_way).map(drop)
+    }
+
+    fn until_newer_than(&self, last: &str) -> Result<String> {
+        self.patiently("newer evidence is accepted", || {
             let now = self.attestation()?;
-            ensure!(now > last, "the last one is still {now}");
-            Ok(())
+            ensure!(now.as_str() > last, "the last one is still {now}");
+            Ok(now)
         })
-        .with_context(|| format!("the console of the guest ends with\n{}", self.machine.console_end()))
     }
 
     fn attestation(&self) -> Result<String> {
@@ -102,25 +185,70 @@ impl GuestWorld {
     /// # Errors
     /// It does not come to that in time; what was found.
     pub fn until_status(&self, status: &str) -> Result<Value> {
-        eventually(&format!("the verdict is {status}"), || {
+        self.patiently(&format!("the verdict is {status}"), || {
             let device = self.engine.device(&self.device)?;
             let verdict = &device["verdict"];
             ensure!(verdict["status"] == status, "it is {}: {}", verdict["status"], verdict["findings"]);
             Ok(device)
         })
-        .with_context(|| format!("the console of the guest ends with\n{}", self.machine.console_end()))
     }
 
-    /// The PCRs that the last verdict says differ, ascending.
+    /// Waits until the guest is allowed, which takes an affirming verdict and the score that the default policy asks for.
+    ///
+    /// # Errors
+    /// It is not allowed in time; the last answer.
+    pub fn until_allowed(&self) -> Result<()> {
+        self.until_status("affirming")?;
+        self.patiently("the guest is allowed", || {
+            let (outcome, answer) = self.engine.decide(&self.device)?;
+            ensure!(outcome == "allow", "{answer}");
+            Ok(())
+        })
+    }
+
+    /// The findings of the last verdict that cost trust or fail.
     ///
     /// # Errors
     /// There is no verdict.
-    pub fn mismatched_pcrs(&self) -> Result<Vec<u64>> {
+    pub fn findings(&self) -> Result<Vec<Value>> {
         let device = self.engine.device(&self.device)?;
         let findings = device["verdict"]["findings"].as_array().context("a verdict has findings")?;
-        let mismatches = findings.iter().filter(|finding| finding["code"] == "pcr.mismatch");
-        let mut pcrs: Vec<u64> = mismatches.filter_map(|finding| finding["pcr"].as_u64()).collect();
-        pcrs.sort_unstable();
-        Ok(pcrs)
+        Ok(findings.iter().filter(|finding| finding["severity"] != "info").cloned().collect())
     }
+
+    /// Waits until something holds of the guest; its console is in the error.
+    ///
+    /// # Errors
+    /// It does not hold in time; the last reason why not.
+    pub fn patiently<T>(&self, what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        let held = patiently(what, attempt);
+        held.with_context(|| format!("the console of the guest ends with\n{}", self.machine.console_end()))
+    }
+}
+
+fn patiently<T>(what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    eventually_within(GUEST_PATIENCE, GUEST_PACE, what, attempt)
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path is text")
+}
+
+/// The default trust model, but for what it takes to earn tenure and conduct, and for what remains of a failure once the
+/// device is in order again: the ceiling for failed evidence stays, and the weeks that follow are left out.
+fn quick_model() -> Result<String> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trust-engine/models/default.toml");
+    let mut model = std::fs::read_to_string(&default).with_context(|| format!("reading {}", default.display()))?;
+    let changes = [
+        ("per_day = { tenure = 0.4, conduct = 14 }", "per_day = { tenure = 864_000, conduct = 864_000 }"),
+        (
+            "against = { tenure = 10, boot = 40, runtime = 40, conduct = 40 }",
+            "against = { tenure = 1, boot = 1, runtime = 1, conduct = 1 }",
+        ),
+    ];
+    for (from, to) in changes {
+        ensure!(model.contains(from), "the default trust model has no line {from}");
+        model = model.replace(from, to);
+    }
+    Ok(model)
 }

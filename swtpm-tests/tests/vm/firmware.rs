@@ -1,11 +1,13 @@
 //! Secure Boot, and every way from the firmware to the kernel.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use vouchsafe_attest::image::SecureBootRule;
 use vouchsafe_swtpm_tests::guest::{
-    BOOT_PCRS, Chain, GuestWorld, Machine, Parts, SecureBoot, SetupVariable, Software, Started,
+    Chain, GuestWorld, Machine, Parts, SecureBoot, SetupVariable, Software, Started, dbx_update,
 };
 
-use crate::{denial, replay};
+use crate::denial::{self, only, told};
+use crate::replay;
 
 /// What the guest's kernel sees of Secure Boot: the last byte of the variable.
 const SECURE_BOOT: &str = "tail -c 1 /sys/firmware/efi/efivars/SecureBoot-* | od -An -tu1";
@@ -74,12 +76,28 @@ fn secure_boot_lets_only_signed_images_start_and_no_revoked_ones() -> Result<()>
 
 #[test]
 #[ignore = "boots twice: make test-vm"]
-fn secure_boot_that_is_switched_off_is_denied_and_pcr_7_named() -> Result<()> {
+fn secure_boot_that_is_switched_off_is_named_and_so_is_a_revoked_image_that_it_lets_start() -> Result<()> {
     let Some(parts) = Parts::or_skip()? else { return Ok(()) };
-    let mut world = GuestWorld::golden(&parts, SecureBoot::TestKeys, Chain::Unified, &[BOOT_PCRS])?;
+    let (mut world, image) = GuestWorld::golden(&parts, SecureBoot::TestKeys, Chain::Unified)?;
+    let boot = image.document().boot.as_ref().context("the event log is written down")?;
+    ensure!(boot.secure_boot == SecureBootRule::On && boot.keys.db.is_some(), "{boot:#?}");
     world.machine.shut_down()?;
     world.machine.variables()?.set(&SetupVariable::secure_boot_enable(), &[0])?;
     world.reboot()?;
     // Without Secure Boot systemd's stub has the firmware load the kernel, which then measures it into PCR 4.
-    denial::names(&world, &[4, 7])
+    let failures = denial::names(&world, &["boot.image_unknown", "secure_boot.off"])?;
+    let off = only(&failures, "secure_boot.off")?;
+    ensure!(told(off, "path") == "SecureBoot" && off["pcr"] == 7, "{off}");
+    ensure!((told(off, "expected"), told(off, "found")) == ("on", "off"), "{off}");
+
+    // Whoever revokes the image learns who started it, although this firmware did not look.
+    let revoked = world.machine.first_image()?;
+    let update = world.scratch("dbxupdate_x64.bin");
+    std::fs::write(&update, dbx_update(&revoked))?;
+    world.operate(&["secureboot", "import", update.to_str().context("a path is text")?])?;
+    let failures = denial::names(&world, &["boot.image_unknown", "secure_boot.image_revoked", "secure_boot.off"])?;
+    let finding = only(&failures, "secure_boot.image_revoked")?;
+    ensure!(told(finding, "found").contains(&hex::encode(revoked)), "{finding}");
+    ensure!(told(finding, "path").ends_with("BOOTX64.EFI") && finding["event"].is_u64(), "{finding}");
+    Ok(())
 }
