@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
 /// The logs of a running guest, and its PCRs at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,11 +14,6 @@ pub struct Logs {
     pub ima: Vec<u8>,
     /// The PCRs: bank, number, hexadecimal value.
     pub pcrs: BTreeMap<String, BTreeMap<u8, String>>,
-}
-
-#[derive(Serialize)]
-struct PcrFile<'a> {
-    banks: &'a BTreeMap<String, BTreeMap<u8, String>>,
 }
 
 /// Prints one line for each PCR: bank, number, value.
@@ -48,7 +42,8 @@ impl Logs {
         self.pcrs.get(bank)?.get(&number).map(String::as_str)
     }
 
-    /// Writes `binary_bios_measurements`, `binary_runtime_measurements` and `pcrs.json` into a folder.
+    /// Writes `binary_bios_measurements`, `binary_runtime_measurements` and `pcrs.json`, as `vouchsafe appraise` reads them,
+    /// into a folder.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -56,7 +51,7 @@ impl Logs {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("binary_bios_measurements"), &self.boot)?;
         std::fs::write(folder.join("binary_runtime_measurements"), &self.ima)?;
-        let pcrs = serde_json::to_vec_pretty(&PcrFile { banks: &self.pcrs })?;
+        let pcrs = serde_json::to_vec_pretty(&self.pcrs)?;
         std::fs::write(folder.join("pcrs.json"), pcrs).with_context(|| format!("writing to {}", folder.display()))
     }
 }
@@ -74,7 +69,7 @@ mod tests {
         logs.write_to(folder.path()).unwrap();
         let written: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.path().join("pcrs.json")).unwrap()).unwrap();
-        assert_eq!(written["banks"]["sha1"]["0"], "ab");
+        assert_eq!(written["sha1"]["0"], "ab");
         assert!(Logs::new(vec![], vec![], "sha1 0").is_err());
     }
 }

@@ -1,9 +1,14 @@
 //! Secure Boot, and every way from the firmware to the kernel.
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use vouchsafe_attest::image::SecureBootRule;
+use vouchsafe_swtpm_tests::binaries::binary;
 use vouchsafe_swtpm_tests::guest::{
-    Chain, GuestWorld, Machine, Parts, SecureBoot, SetupVariable, Software, Started, dbx_update,
+    Chain, GuestWorld, Logs, Machine, Parts, SecureBoot, SetupVariable, Software, Started, dbx_update,
 };
 
 use crate::denial::{self, only, told};
@@ -38,13 +43,37 @@ fn every_boot_chain_comes_up_and_its_log_replays_to_the_pcrs() -> Result<()> {
         ensure!(command_line.contains(&software.command_line), "{chain:?}: {command_line}");
         let logs = machine.logs()?;
         if let Some(folder) = std::env::var_os("VOUCHSAFE_GUEST_LOGS") {
-            logs.write_to(&std::path::Path::new(&folder).join(format!("{chain:?}-{keys:?}")))?;
+            logs.write_to(&Path::new(&folder).join(format!("{chain:?}-{keys:?}")))?;
         }
+        have_no_fault(&logs, enforced).with_context(|| format!("{chain:?} with {keys:?}"))?;
         let replayed = replay::sha256(&logs.boot)?;
         ensure!(replayed.len() >= 9, "{chain:?} measured into {} PCRs", replayed.len());
         for (pcr, value) in replayed {
             ensure!(logs.pcr("sha256", pcr) == Some(&value), "{chain:?}: PCR {pcr} is not {value}");
         }
+    }
+    Ok(())
+}
+
+/// The logs of a real boot, as the offline tools see them: all that is said is explained.
+fn have_no_fault(logs: &Logs, secure_boot: bool) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    logs.write_to(folder.path())?;
+    let appraise = |arguments: &[&str]| -> Result<Value> {
+        let mut vouchsafe = Command::new(binary("vouchsafe")?);
+        let told =
+            vouchsafe.arg("appraise").args(arguments).args(["--format", "json"]).current_dir(&folder).output()?;
+        let (said, errors) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+        ensure!(told.status.success(), "appraise {}: {said}{errors}", arguments.join(" "));
+        Ok(serde_json::from_str(&said)?)
+    };
+    let boot = appraise(&["eventlog", "binary_bios_measurements", "--pcrs", "pcrs.json"])?;
+    ensure!(boot["findings"] == Value::Array(Vec::new()), "{}", boot["findings"]);
+    ensure!(boot["secure_boot"]["enabled"] == secure_boot, "{}", boot["secure_boot"]);
+    ensure!(boot["boot_chain"].as_array().is_some_and(|chain| !chain.is_empty()), "{boot}");
+    let list = appraise(&["ima", "binary_runtime_measurements"])?;
+    for bank in ["sha1", "sha256"] {
+        ensure!(list["pcr10"][bank].as_str() == logs.pcr(bank, 10), "{bank}: {}", list["pcr10"]);
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! What happens on a guest after it booted.
 
-use anyhow::{Result, ensure};
-use vouchsafe_swtpm_tests::guest::{Chain, GuestWorld, Parts, SecureBoot, supersede};
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use vouchsafe_swtpm_tests::guest::{Chain, GuestWorld, ImageFile, Parts, SecureBoot, supersede};
 
 use crate::denial::{self, only, told};
 
@@ -35,7 +37,43 @@ fn a_new_executable_is_named_and_denied_until_it_is_golden() -> Result<()> {
 
     let update = world.capture("2")?.edited("2", |document| supersede(document, &["guest@1"]))?;
     world.import(&update)?;
-    world.until_allowed()
+    world.until_allowed()?;
+
+    let measured = entries(&after.ima)?;
+    the_boot_log_can_vouch_for_what_ran_from_the_initramfs(&mut world, &update, measured)
+}
+
+/// The same guest by an image that lists nothing of the initramfs: up to the first file that came later, what ran is what
+/// the boot log knows; from there on each file has to be listed.
+fn the_boot_log_can_vouch_for_what_ran_from_the_initramfs(
+    world: &mut GuestWorld,
+    image: &ImageFile,
+    measured: usize,
+) -> Result<()> {
+    let rule = format!("initramfs={ROGUE}");
+    let by_rule = image.edited("3", |document| {
+        (document.supersedes, document.overlap) = (BTreeSet::new(), None);
+        let runtime = document.runtime.as_mut().context("the IMA list is written down")?;
+        runtime.digests.retain(|path, _| path == ROGUE);
+        runtime.rules.push(rule.clone());
+        Ok(())
+    })?;
+    world.import(&by_rule)?;
+    world.assign(&by_rule)?;
+    world.settle()?;
+    let device = world.until_status("affirming")?;
+    let findings = device["verdict"]["findings"].as_array().context("a verdict has findings")?;
+    let applied = only(findings, "ima.rule_applied")?;
+    // All but the boot aggregate and the file that is listed.
+    let found = format!("{} entries, the first of them entry 2", measured - 2);
+    ensure!(told(applied, "path") == rule && told(applied, "found") == found, "{applied}");
+
+    let late = "/usr/local/bin/late";
+    world.machine.put(late, 0o755, b"#!/bin/sh\n")?;
+    world.machine.ask(late)?;
+    let failures = denial::names(world, &["ima.file_unlisted"])?;
+    ensure!(told(only(&failures, "ima.file_unlisted")?, "path") == late, "{failures:#?}");
+    Ok(())
 }
 
 /// How many entries a list has: the number of its last one.
