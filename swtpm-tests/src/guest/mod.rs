@@ -8,6 +8,9 @@
 //! The root file system of the guest is the initramfs itself, as a ramfs: with `ima_policy=tcb` the kernel measures what
 //! root executes, maps and reads there. It measures nothing on a tmpfs, so the agent's state and the commands of the
 //! control channel, which are there, leave no trace.
+//!
+//! A [`GuestWorld`] is a guest with the engine that it enrolled at. What it booted and runs is written down as a golden
+//! image in a file ([`ImageFile`]), or built from a [`Release`] of packages, which can be installed while it runs.
 
 mod boot_entry;
 mod control;
