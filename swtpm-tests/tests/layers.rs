@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("vouchsafe-packages", &["vouchsafe-model"]),
     ("vouchsafe-pki", &["vouchsafe-model"]),
     ("vouchsafe-store", &["vouchsafe-model"]),
+    ("vouchsafe-journal", &["vouchsafe-model"]),
     ("vouchsafe-policies", &["vouchsafe-model"]),
     ("vouchsafe-http", &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-pki"]),
     ("vouchsafe-agent", &["vouchsafe-model", "vouchsafe-wire"]),
@@ -28,7 +29,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vouchsafe-http",
         ],
     ),
-    ("vouchsafe-policy-engine", &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-http"]),
+    (
+        "vouchsafe-policy-engine",
+        &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-journal", "vouchsafe-http"],
+    ),
     (
         "vouchsafe-cli",
         &[
@@ -38,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vouchsafe-packages",
             "vouchsafe-pki",
             "vouchsafe-store",
+            "vouchsafe-journal",
             "vouchsafe-http",
             "vouchsafe-policies",
             "vouchsafe-trust-engine",
