@@ -7,8 +7,10 @@
 # How it is written, and how yours should be:
 #   - `allow` needs every condition to hold, each stated positively. What is missing, null or of another type satisfies no
 #     condition, so it denies; no list of violations has to foresee it.
-#   - `reasons` explain a deny. They decide nothing: a forgotten reason costs an explanation, never an allow.
+#   - `reasons` explain a deny. They decide nothing: a forgotten reason costs an explanation, never an allow. They are not
+#     even looked at when the request passes.
 #   - Numbers are checked to be numbers before they are compared: in Rego every string is greater than every number.
+#   - What is looked at more than once gets a name: a name costs nothing, a path is walked each time.
 package vouchsafe
 
 decision := {"allow": allow, "reasons": explanation, "obligations": []}
@@ -17,34 +19,44 @@ default allow := false
 
 allow if {
 	# A device that is enrolled and not revoked ...
-	input.device.state == "active"
+	device := input.device
+	device.state == "active"
+
+	# ... whose certificate is good ...
+	is_array(device.vetoes)
+	every veto in device.vetoes {
+		veto != "certificate_expired"
+	}
 
 	# ... whose last evidence agreed with its golden image, or lacked something without contradicting it ...
-	input.device.verdict.status in {"affirming", "warning"}
+	device.verdict.status in {"affirming", "warning"}
 
 	# ... not long ago ...
-	is_number(input.device.verdict.age_secs)
-	is_number(data.thresholds.maximum_evidence_age_secs)
-	input.device.verdict.age_secs <= data.thresholds.maximum_evidence_age_secs
+	age_secs := device.verdict.age_secs
+	maximum_age_secs := data.thresholds.maximum_evidence_age_secs
+	is_number(age_secs)
+	is_number(maximum_age_secs)
+	age_secs <= maximum_age_secs
 
 	# ... that has earned the trust that the resource needs ...
-	is_number(input.device.score)
-	is_number(minimum_score)
-	input.device.score >= minimum_score
+	score := device.score
+	least := minimum_score
+	is_number(score)
+	is_number(least)
+	score >= least
 
 	# ... and whose TPM is vouched for ...
-	endorsement_rank[input.device.endorsement] >= endorsement_rank[data.thresholds.minimum_endorsement]
+	endorsement_rank[device.endorsement] >= endorsement_rank[data.thresholds.minimum_endorsement]
 
 	# ... asks over a flow whose ends authenticated each other and that nobody between them can read ...
-	input.network.authenticated == true
-	input.network.encrypted == true
+	network := input.network
+	network.authenticated == true
+	network.encrypted == true
 
-	# ... for something, by name ...
+	# ... for something, by name, that is one of the flows that there are meant to be.
 	is_string(input.request.action)
 	is_string(input.request.resource)
-
-	# ... and there is nothing against it.
-	count(reasons) == 0
+	flow_is_listed
 }
 
 # The figures are in data.json, under "thresholds":
@@ -52,9 +64,9 @@ allow if {
 #   minimum_score_by_prefix    another score for resources that begin with a text; the longest such text decides
 #   maximum_evidence_age_secs  how old a device's last evidence may be
 #   minimum_endorsement        who has to vouch for its TPM at least: "none", "pinned" or "vendor"
-minimum_score := data.thresholds.minimum_score if count(special_scores) == 0
-
-minimum_score := points if {
+minimum_score := data.thresholds.minimum_score if {
+	count(special_scores) == 0
+} else := points if {
 	some prefix, points in special_scores
 	count(prefix) == max([count(other) | some other, _ in special_scores])
 }
@@ -64,24 +76,33 @@ special_scores := {prefix: points |
 	startswith(input.request.resource, prefix)
 }
 
+# The flows that there are meant to be are listed in data.json, under "flows": what a resource begins with, and what may be
+# done to it, "*" for anything. Whatever is not listed is denied, so that nothing is reached that nobody thought of.
+flow_is_listed if {
+	is_object(data.flows)
+	some prefix, actions in data.flows
+	startswith(input.request.resource, prefix)
+	is_array(actions)
+	some action in actions
+	action in {"*", input.request.action}
+}
+
 # Who vouches for the device's TPM, from nobody to its maker.
 endorsement_rank := {"none": 0, "pinned": 1, "vendor": 2}
 
 # ---- Reasons --------------------------------------------------------------------------------------------------------
 
-# What is answered: the reasons in the order of their codes, and never silence about a deny.
-explanation := sort(reasons) if count(reasons) > 0
-
-explanation := [] if allow
-
-explanation := [{
+# What is answered: nothing about an allow, the reasons in the order of their codes about a deny, and never silence about one.
+explanation := [] if {
+	allow
+} else := sort(found) if {
+	found := reasons
+	count(found) > 0
+} else := [{
 	"code": "input.incomplete",
 	"message": "The question lacks something that the policy needs, and no other reason says what.",
 	"fix": "Compare the question with input.schema.json, and the thresholds with those of the default data.json.",
-}] if {
-	not allow
-	count(reasons) == 0
-}
+}]
 
 reasons contains {
 	"code": "device.unknown",
@@ -213,4 +234,17 @@ reasons contains {
 	"fix": "Use TLS or IPsec from one end to the other.",
 } if {
 	input.network.encrypted != true
+}
+
+reasons contains {
+	"code": "request.flow_not_listed",
+	"message": sprintf("'%v' of %v is not one of the flows that there are meant to be.", [
+		input.request.action,
+		input.request.resource,
+	]),
+	"fix": "If it is meant to be, list it under \"flows\" in the data of the policy.",
+} if {
+	is_string(input.request.action)
+	is_string(input.request.resource)
+	not flow_is_listed
 }

@@ -191,7 +191,30 @@ test_the_longest_prefix_decides if {
 	not answer.allow
 	messages(answer) == ["The device's trust score is 81.2, and db:orders needs 90."]
 	vouchsafe.decision.allow with input as asks("db:invoices") with data.thresholds as thresholds
-	vouchsafe.decision.allow with input as asks("wiki") with data.thresholds as thresholds
+	vouchsafe.decision.allow with input as asks("https://wiki.example.org/") with data.thresholds as thresholds
+}
+
+# ---- Flows ----------------------------------------------------------------------------------------------------------
+
+flow(action, resource) := object.union(good, {"request": {"action": action, "resource": resource}})
+
+test_what_is_not_listed_is_denied if {
+	answer := vouchsafe.decision with input as flow("drop", "db:orders")
+	not answer.allow
+	codes(answer) == ["request.flow_not_listed"]
+	messages(answer) == ["'drop' of db:orders is not one of the flows that there are meant to be."]
+	codes(vouchsafe.decision) == ["request.flow_not_listed"] with input as flow("read", "wiki")
+}
+
+test_a_star_lists_every_action if {
+	vouchsafe.decision.allow with input as flow("PATCH", "https://wiki.example.org/")
+	not vouchsafe.decision.allow with input as flow("*", "db:orders")
+}
+
+test_without_a_list_nothing_passes if {
+	every none in [{}, [], null, {"db:": []}, {"db:": null}] {
+		not vouchsafe.decision.allow with input as good with data.flows as none
+	}
 }
 
 # ---- What is no question at all -------------------------------------------------------------------------------------
@@ -210,7 +233,7 @@ test_text_where_a_number_belongs_is_denied if {
 }
 
 test_whatever_is_taken_away_is_denied if {
-	every field in ["state", "endorsement", "score", "verdict"] {
+	every field in ["state", "endorsement", "score", "verdict", "vetoes"] {
 		not vouchsafe.decision.allow with input as object.union(
 			object.remove(good, ["device"]),
 			{"device": object.remove(good.device, [field])},
@@ -220,4 +243,5 @@ test_whatever_is_taken_away_is_denied if {
 		not vouchsafe.decision.allow with input as object.remove(good, [field])
 	}
 	not vouchsafe.decision.allow with input as good with data.thresholds as {}
+	not vouchsafe.decision.allow with input as device({"vetoes": null})
 }

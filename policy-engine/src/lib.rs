@@ -2,14 +2,16 @@
 //!
 //! A question becomes a [`question::Question`] when its bounds are checked, is joined with the device's record and its
 //! score at that instant ([`input`]), evaluated within limits ([`evaluate`]), and read as a ruling ([`ruling`]), which is an
-//! allow only for an explicit true. The decision is on record ([`log`]) before anybody is told.
+//! allow only for an explicit true. The decision is on record ([`log`]) before anybody is told ([`Decider`]), whatever the
+//! door ([`doors`]) that the question came through.
 //!
 //! It never judges evidence, never keeps a decision for a second request, and denies whatever it does not understand.
 
 mod compile;
 pub mod decide;
+pub mod decider;
+pub mod doors;
 pub mod evaluate;
-pub mod http;
 pub mod input;
 pub mod log;
 pub mod metrics;
@@ -20,5 +22,6 @@ pub mod testing;
 
 pub use compile::{CompileError, GateError, Location};
 pub use decide::{EngineSettings, PolicyEngine};
+pub use decider::{Answer, Decider, NotDecided};
 pub use question::{Question, QuestionError};
 pub use records::RecordTable;

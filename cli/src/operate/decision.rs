@@ -38,7 +38,7 @@ async fn question(client: &Client, args: AskArgs) -> anyhow::Result<AskDecision>
         user: args.user.map(|id| User { id, roles, authenticated_at, factors }),
         application: args.app.map(|id| Application { id, version: args.app_version }),
         network,
-        request: Request { action: args.action, resource: args.resource },
+        request: Request::new(args.action, args.resource),
     })
 }
 

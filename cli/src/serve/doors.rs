@@ -17,8 +17,7 @@ use vouchsafe_http::{
     ServerTls, api, serve,
 };
 use vouchsafe_pki::Authority;
-use vouchsafe_policy_engine::RecordTable;
-use vouchsafe_policy_engine::http::{DecisionApi, DecisionState};
+use vouchsafe_policy_engine::{Decider, RecordTable};
 use vouchsafe_store::{RetentionPolicy, Store};
 use vouchsafe_trust_engine::{ResultKeys, TrustEngine};
 use vouchsafe_wire::v1::limits;
@@ -33,7 +32,7 @@ pub(super) struct Doors {
     pub(super) config: ServerConfig,
     pub(super) trust: Arc<TrustEngine>,
     pub(super) result_keys: Arc<ResultKeys>,
-    pub(super) decisions: DecisionState,
+    pub(super) decider: Decider,
     pub(super) records: Arc<RecordTable>,
     pub(super) store: Arc<dyn Store>,
     pub(super) authority: Arc<Authority>,
@@ -106,7 +105,7 @@ impl Doors {
             .merge(with_body_limit(operator, limits::OPERATE_BODY))
             .merge(with_body_limit(images, limits::IMAGE_BODY))
             .merge(with_body_limit(result, limits::OPERATE_BODY))
-            .merge(vouchsafe_policy_engine::http::routes(self.decisions.clone()))
+            .merge(vouchsafe_policy_engine::doors::routes(self.decider.clone()))
             .merge(self.health().routes());
         api(routes, &self.settings(RateLimits::default()))
     }
@@ -138,7 +137,7 @@ impl Doors {
 /// The description of all routes.
 pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = vouchsafe_trust_engine::http::TrustApi::openapi();
-    document.merge(DecisionApi::openapi());
+    document.merge(vouchsafe_policy_engine::doors::openapi());
     document.info = utoipa::openapi::InfoBuilder::new()
         .title("Vouchsafe")
         .version(env!("CARGO_PKG_VERSION"))

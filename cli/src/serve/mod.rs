@@ -19,9 +19,8 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
-use vouchsafe_policy_engine::http::DecisionState;
 use vouchsafe_policy_engine::log::{GroupCommit, GroupCommitSettings};
-use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, RecordTable};
+use vouchsafe_policy_engine::{Decider, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteOptions, SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
 
@@ -101,13 +100,12 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let server = identity::Server::read(&layout, authority.clone(), clock.clone(), entropy.clone())?;
     let (log, logging) = GroupCommit::start(Arc::new(decisions::Plug(shared.clone())), GroupCommitSettings::default());
-    let decisions =
-        DecisionState { engine: policy, log: Arc::new(log), clock: clock.clone(), entropy: entropy.clone() };
+    let decider = Decider { engine: policy, log: Arc::new(log), clock: clock.clone(), entropy: entropy.clone() };
     let doors = doors::Doors {
         config,
         trust,
         result_keys,
-        decisions,
+        decider,
         records,
         store: shared.clone(),
         authority,

@@ -2,6 +2,7 @@
 
 mod group;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub use group::{GroupCommit, GroupCommitSettings};
 use crate::question::Question;
 
 /// The most bytes of [`LogEntry::request`]. The bounds of a [`Question`] keep every request below it.
-pub const MAX_REQUEST_LEN: usize = 16 * 1024;
+pub const MAX_REQUEST_LEN: usize = 64 * 1024;
 
 /// Where decisions are put on record before they are answered.
 #[async_trait]
@@ -82,14 +83,27 @@ struct LoggedRequest<Q> {
 #[error("the logged request cannot be read")]
 pub struct UnreadableRequest(#[source] serde_json::Error);
 
+/// The question without the body of its HTTP request, which may hold anything and is for the policy alone.
+fn without_body(ask: &AskDecision) -> Cow<'_, AskDecision> {
+    if !ask.request.http.as_ref().is_some_and(|http| http.body.is_some()) {
+        return Cow::Borrowed(ask);
+    }
+    let mut ask = ask.clone();
+    if let Some(http) = &mut ask.request.http {
+        http.body = None;
+    }
+    Cow::Owned(ask)
+}
+
 impl LogEntry {
     /// The record of a decision about a question, and who asked it.
     ///
     /// # Errors
     /// `TooLarge` when the request is larger than is logged.
     pub fn new(decision: Decision, question: &Question, asked_by: Option<SpiffeId>) -> Result<Self, LogError> {
+        let question = without_body(question.ask());
         // Texts, numbers and names always have a JSON form.
-        let request = serde_json::to_string(&LoggedRequest { question: question.ask(), asked_by }).unwrap_or_default();
+        let request = serde_json::to_string(&LoggedRequest { question: &*question, asked_by }).unwrap_or_default();
         if request.is_empty() || request.len() > MAX_REQUEST_LEN {
             return Err(LogError::TooLarge);
         }

@@ -97,8 +97,8 @@ prop_compose! {
         user in prop::option::of(("[a-z]{1,8}", prop::collection::vec("[a-z]{1,8}", 0..3), prop::option::of(any_timestamp()))),
         application in prop::option::of(("[a-z]{1,8}", prop::option::of("[0-9.]{1,8}"))),
         network in prop::option::weighted(0.9, (any::<Option<std::net::IpAddr>>(), prop::bool::weighted(0.9), prop::bool::weighted(0.9))),
-        action in "[a-z]{1,8}",
-        resource in prop_oneof![select(vec!["db:orders", "admin:users", "admin:", "admin", "%v%d%s"]).prop_map(str::to_owned), "\\PC{1,40}"],
+        action in prop_oneof![3 => select(vec!["read", "write", "connect", "*"]).prop_map(str::to_owned), 1 => "[a-z]{1,8}"],
+        resource in prop_oneof![select(vec!["db:orders", "db:", "ssh:web-1", "https://wiki/", "admin:users", "admin:", "admin", "%v%d%s"]).prop_map(str::to_owned), "\\PC{1,40}"],
     ) -> PolicyInput {
         PolicyInput {
             now,
@@ -106,7 +106,7 @@ prop_compose! {
             user: user.map(|(id, roles, authenticated_at)| User { id, roles, authenticated_at, factors: Vec::new() }),
             application: application.map(|(id, version)| Application { id, version }),
             network: network.map(|(source_ip, authenticated, encrypted)| Network { source_ip, authenticated, encrypted }),
-            request: Request { action, resource },
+            request: Request::new(action, resource),
         }
     }
 }
@@ -136,6 +136,12 @@ fn expected_codes(input: &PolicyInput) -> BTreeSet<&'static str> {
             deny("device.contraindicated", contraindicated && other);
         }
     }
+    let prefixes = ["admin:", "http://", "https://"];
+    let Request { action, resource, .. } = &input.request;
+    let is_listed = prefixes.iter().any(|prefix| resource.starts_with(prefix))
+        || resource.starts_with("db:") && ["read", "write"].contains(&action.as_str())
+        || resource.starts_with("ssh:") && action == "connect";
+    deny("request.flow_not_listed", !is_listed);
     deny("network.unknown", input.network.is_none());
     if let Some(network) = &input.network {
         deny("network.not_authenticated", !network.authenticated);
@@ -148,10 +154,14 @@ fn expected_codes(input: &PolicyInput) -> BTreeSet<&'static str> {
 fn may_pass(input: &Value) -> bool {
     let device = &input["device"];
     let number = |value: &Value| value.as_f64();
-    let names_expired = match &device["vetoes"] {
-        Value::Array(vetoes) => vetoes.contains(&json!("certificate_expired")),
-        Value::Object(vetoes) => vetoes.values().any(|veto| veto == "certificate_expired"),
-        _ => false,
+    let not_expired = device["vetoes"].as_array().is_some_and(|all| !all.contains(&json!("certificate_expired")));
+    let is_listed = |request: &Value| {
+        let (Some(action), Some(resource)) = (request["action"].as_str(), request["resource"].as_str()) else {
+            return false;
+        };
+        let any = ["admin:", "http://", "https://"].iter().any(|prefix| resource.starts_with(prefix));
+        any || resource.starts_with("db:") && ["read", "write"].contains(&action)
+            || resource.starts_with("ssh:") && action == "connect"
     };
     let least =
         if input["request"]["resource"].as_str().is_some_and(|name| name.starts_with("admin:")) { 80.0 } else { 60.0 };
@@ -162,9 +172,8 @@ fn may_pass(input: &Value) -> bool {
         && (device["endorsement"] == "pinned" || device["endorsement"] == "vendor")
         && input["network"]["authenticated"] == true
         && input["network"]["encrypted"] == true
-        && input["request"]["action"].is_string()
-        && input["request"]["resource"].is_string()
-        && !names_expired
+        && is_listed(&input["request"])
+        && not_expired
 }
 
 /// An input that is allowed.

@@ -11,8 +11,8 @@ use vouchsafe_policy_engine::Question;
 use vouchsafe_policy_engine::log::{
     DecisionLog, DecisionSink, GroupCommit, GroupCommitSettings, LogEntry, LogError, MAX_REQUEST_LEN,
 };
-use vouchsafe_policy_engine::question::MAX_TEXT_LEN;
-use vouchsafe_wire::v1::agent::User;
+use vouchsafe_policy_engine::question::{MAX_HTTP_LEN, MAX_TEXT_LEN};
+use vouchsafe_wire::v1::agent::{Access, Action, Entity, HttpRequest, User};
 
 use crate::fixtures::{decide, default_engine, good_ask};
 
@@ -159,8 +159,30 @@ fn the_longest_question_fits_the_log() {
     user.roles = roles;
     let long = user.roles.iter_mut().take(room / 240);
     long.for_each(|role| role.push_str(&"\"".repeat(240)));
+    ask.request.http = Some(HttpRequest {
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        raw_path: "/".to_owned(),
+        headers: [("h".to_owned(), vec!["\"".repeat(MAX_HTTP_LEN - 6)])].into(),
+        body: Some("a secret".repeat(1024)),
+        ..HttpRequest::default()
+    });
+    ask.request.access = Some(longest_access());
     let question = Question::check(ask.clone()).unwrap();
     let asker = format!("spiffe://{}/enforcement/{}", "d".repeat(255), "n".repeat(64)).parse().unwrap();
     let entry = LogEntry::new(decide(&default_engine(), ask), &question, Some(asker)).unwrap();
-    assert!(entry.request.len() > MAX_REQUEST_LEN / 2 && entry.request.len() <= MAX_REQUEST_LEN);
+    assert!(entry.request.len() > MAX_REQUEST_LEN * 9 / 10 && entry.request.len() <= MAX_REQUEST_LEN);
+    assert!(!entry.request.contains("a secret"), "a body is on record");
+}
+
+/// As much in the terms of AuthZEN as may be asked.
+fn longest_access() -> Access {
+    let entity = |kind: &str| Entity { r#type: kind.to_owned(), id: "x".to_owned(), ..Entity::default() };
+    let action = Action { name: "read".to_owned(), ..Action::default() };
+    let (subject, resource) = (entity("user"), entity("db"));
+    let mut access = Access { subject, action, resource, context: serde_json::Map::new() };
+    access.context.insert("c".to_owned(), "".into());
+    let room = Access::MAX_LEN - serde_json::to_string(&access).unwrap().len();
+    access.context.insert("c".to_owned(), "\0".repeat(room / 6).into());
+    access
 }

@@ -9,8 +9,8 @@
 mod default_policy;
 mod engine;
 mod fixtures;
-mod http;
 mod log;
+mod native_door;
 mod policy_tests;
 mod schema;
 mod threats;

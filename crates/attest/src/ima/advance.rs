@@ -178,10 +178,6 @@ pub(super) struct Appraiser<'p> {
     pub(super) replay: Replay,
     policy: Option<&'p RuntimePolicy>,
     learned: Vec<FileKey>,
-    /// Whether the SHA-1 template hashes that the list tells are looked at, whatever the bank. Only the SHA-1 bank holds
-    /// them: where another one is replayed to a quoted value, they say nothing, and computing each again would cost as
-    /// much as the replay. When the value is not reached, they are what tells the forged entries.
-    checks_logged: bool,
 }
 
 impl<'p> Appraiser<'p> {
@@ -192,13 +188,7 @@ impl<'p> Appraiser<'p> {
             problem: ImaProblem::Bank(state.bank),
         })?;
         let learned = state.learned(context.policy);
-        Ok(Self { state, replay, policy: context.policy, learned, checks_logged: false })
-    }
-
-    /// The same, looking at the template hashes that the list tells.
-    #[must_use]
-    pub(super) fn checking_logged(self) -> Self {
-        Self { checks_logged: true, ..self }
+        Ok(Self { state, replay, policy: context.policy, learned })
     }
 
     /// The keys that were learned and that the policy allows.
@@ -240,11 +230,11 @@ impl<'p> Appraiser<'p> {
         if entry.is_violation() {
             return self.take_violation(entry);
         }
-        let is_sha1 = self.state.bank == HashAlgorithm::Sha1;
-        if (is_sha1 || self.checks_logged) && !entry.recomputes() {
+        if !entry.recomputes() {
             self.state.findings.push(forged(entry));
-            // The SHA-1 bank holds what was logged, and not what this entry tells.
-            if is_sha1 {
+            // The SHA-1 bank holds what was logged, and not what this entry tells. In every other one the data is what was
+            // measured, and is judged; that no kernel writes such a list is a failure all the same.
+            if self.state.bank == HashAlgorithm::Sha1 {
                 return;
             }
         }

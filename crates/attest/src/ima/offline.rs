@@ -94,7 +94,7 @@ impl<'p> Reader<'p> {
     fn new(context: ImaContext<'p>, has_keys: bool) -> Result<Self, ImaError> {
         let no_bank = |bank| ImaError { entry: 1, offset: 0, problem: ImaProblem::Bank(bank) };
         Ok(Self {
-            appraiser: Appraiser::new(ImaState::new(HashAlgorithm::Sha256), context)?.checking_logged(),
+            appraiser: Appraiser::new(ImaState::new(HashAlgorithm::Sha256), context)?,
             sha1: Replay::at_boot(HashAlgorithm::Sha1).ok_or_else(|| no_bank(HashAlgorithm::Sha1))?,
             has_keys,
             report: ListReport {

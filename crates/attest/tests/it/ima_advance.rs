@@ -88,8 +88,8 @@ fn entries_that_do_not_recompute_are_not_judged_by_what_they_tell_in_the_sha1_ba
     let context = ImaContext { policy: Some(&policy), boot_aggregate: None };
     for (bank, expected) in [
         (HashAlgorithm::Sha1, vec![(FindingCode::ImaTemplateMismatch, 2)]),
-        // The list's own SHA-1 template hash is no part of the SHA-256 bank: the entry is what was measured.
-        (SHA256, vec![(FindingCode::FileUnlisted, 2)]),
+        // What the SHA-256 bank holds is the entry's data: it was measured, whatever the list says its SHA-1 digest is.
+        (SHA256, vec![(FindingCode::ImaTemplateMismatch, 2), (FindingCode::FileUnlisted, 2)]),
     ] {
         let advance = ImaState::new(bank).advance(list.bytes(), Some(&list.pcr10(bank)), context).unwrap();
         assert_eq!(told(&advance.findings), expected, "{bank}");

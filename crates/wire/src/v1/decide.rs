@@ -30,6 +30,22 @@ pub struct AskDecision {
 /// The answer: good for this one request, never to be cached.
 pub type Decided = Decision;
 
+/// Several questions at once: `POST /v1/decisions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskDecisions {
+    /// 1 to [`DECISIONS`](super::limits::DECISIONS) of them.
+    #[schema(min_items = 1, max_items = 100)]
+    pub questions: Vec<AskDecision>,
+}
+
+/// The answers, in the order of the questions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Decisions {
+    /// As many as there were questions.
+    pub decisions: Vec<Decision>,
+}
+
 /// A decision as it was logged, without its score's parts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LoggedDecision {

@@ -44,6 +44,10 @@ pub const DBX: usize = 128 * 1024;
 pub const IMAGE_BODY: usize = 128 * 1024 * 1024;
 /// The body of a question for a decision, in bytes.
 pub const DECISION_BODY: usize = 64 * 1024;
+/// Questions that may be asked at once.
+pub const DECISIONS: usize = 100;
+/// The body of questions that are asked at once, in bytes.
+pub const DECISIONS_BODY: usize = 1024 * 1024;
 /// The body of an operator's request, in bytes.
 pub const OPERATE_BODY: usize = 256 * 1024;
 /// Rows of one page.

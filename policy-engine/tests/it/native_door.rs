@@ -1,4 +1,4 @@
-//! `POST /v1/decision`, as enforcement points see it.
+//! `POST /v1/decision` and `/v1/decisions`, as enforcement points see them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use tower::ServiceExt;
 use vouchsafe_http::entropy::EntropyFailed;
 use vouchsafe_http::{Entropy, ManualClock, Peer};
 use vouchsafe_model::Sha256Digest;
-use vouchsafe_policy_engine::http::{DecisionApi, DecisionState, routes};
+use vouchsafe_policy_engine::Decider;
+use vouchsafe_policy_engine::doors::{openapi, routes};
 use vouchsafe_policy_engine::log::{DecisionLog, LogEntry, LogError};
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
@@ -44,8 +45,8 @@ impl DecisionLog for MemoryLog {
     }
 }
 
-fn state(log: Arc<MemoryLog>) -> DecisionState {
-    DecisionState {
+fn state(log: Arc<MemoryLog>) -> Decider {
+    Decider {
         engine: Arc::new(default_engine()),
         log,
         clock: Arc::new(ManualClock::new(NOW)),
@@ -63,8 +64,12 @@ fn peer(identity: &str) -> Peer {
 }
 
 /// Posts a body as somebody, and shows what comes back.
-async fn post(state: &DecisionState, identity: Option<&str>, body: &str) -> String {
-    let mut request = Request::post("/v1/decision").header("content-type", "application/json");
+async fn post(state: &Decider, identity: Option<&str>, body: &str) -> String {
+    post_to("/v1/decision", state, identity, body).await
+}
+
+async fn post_to(path: &str, state: &Decider, identity: Option<&str>, body: &str) -> String {
+    let mut request = Request::post(path).header("content-type", "application/json");
     if let Some(identity) = identity {
         request = request.extension(peer(identity));
     }
@@ -244,10 +249,54 @@ async fn a_body_of_one_byte_more_than_the_most_is_refused() {
     assert!(post(&state, EDGE, &padded(most + 1)).await.starts_with("413"));
 }
 
+#[tokio::test]
+async fn several_questions_are_answered_in_their_order_and_logged_each() {
+    let log = Arc::new(MemoryLog::default());
+    let state = state(log.clone());
+    let (good, stranger) = (good_ask(1), good_ask(2));
+    let body = serde_json::json!({"questions": [stranger, good]}).to_string();
+    let answer = post_to("/v1/decisions", &state, EDGE, &body).await;
+    let (head, body) = answer.split_once("\n\n").unwrap();
+    assert!(head.starts_with("200") && head.contains("no-store"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let outcomes: Vec<_> = body["decisions"].as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
+    assert_eq!(outcomes, ["deny", "allow"]);
+    let logged: Vec<_> = log.entries.lock().unwrap().iter().map(|entry| entry.view().unwrap().question).collect();
+    assert_eq!(logged, [stranger, good]);
+}
+
+#[tokio::test]
+async fn one_question_that_is_not_acceptable_stops_all_and_is_named() {
+    let log = Arc::new(MemoryLog::default());
+    let state = state(log.clone());
+    let mut bad = good_ask(1);
+    bad.request.action.clear();
+    let body = serde_json::json!({"questions": [good_ask(1), bad]}).to_string();
+    let answer = post_to("/v1/decisions", &state, EDGE, &body).await;
+    assert!(answer.starts_with("422") && answer.contains("questions[1]: request.action is empty."), "{answer}");
+    assert!(log.entries.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn there_are_one_to_a_hundred_questions() {
+    let state = state(Arc::default());
+    let many = |count: usize| serde_json::json!({"questions": vec![good_ask(1); count]}).to_string();
+    for (count, status) in [(0, "422"), (1, "200"), (100, "200"), (101, "422")] {
+        let answer = post_to("/v1/decisions", &state, EDGE, &many(count)).await;
+        assert!(answer.starts_with(status), "{count}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn no_answer_of_several_leaves_when_one_cannot_be_logged() {
+    let log = Arc::new(MemoryLog { fails: true, ..MemoryLog::default() });
+    let body = serde_json::json!({"questions": [good_ask(1), good_ask(1)]}).to_string();
+    assert!(post_to("/v1/decisions", &state(log), EDGE, &body).await.starts_with("503"));
+}
+
 #[test]
 fn the_door_describes_itself() {
-    use utoipa::OpenApi;
-    let api = DecisionApi::openapi();
+    let api = openapi();
     let operation = api.paths.paths["/v1/decision"].post.as_ref().unwrap();
     assert!(operation.responses.responses.contains_key("503"));
     assert!(api.components.unwrap().schemas.contains_key("AskDecision"));
