@@ -66,9 +66,8 @@ fn entry(number: u64) -> Entry {
     Entry::new(DecisionId::new(NOW, &entropy), NOW, body.into()).unwrap()
 }
 
-/// How long it takes until so many entries are appended by so many tasks, each of which waits for one before the next.
-async fn append(journal: &Journal, entries: u64, tasks: u64) -> Duration {
-    let each = entries.div_ceil(tasks);
+/// How long it takes until each of so many tasks has appended so many entries, and waited for one before the next.
+async fn append(journal: &Journal, each: u64, tasks: u64) -> Duration {
     let started = Instant::now();
     let tasks: Vec<_> = (0..tasks)
         .map(|task| {
@@ -89,14 +88,14 @@ async fn append(journal: &Journal, entries: u64, tasks: u64) -> Duration {
 fn appending(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mut group = c.benchmark_group("append");
-    group.throughput(Throughput::Elements(1));
     let disks: [(&str, Arc<dyn Disk>); 2] = [("synced", Arc::new(SystemDisk)), ("unsynced", Arc::new(Unsynced))];
     for (name, disk) in disks {
         for tasks in [1, 16, 128, 512] {
             let folder = tempfile::tempdir().unwrap();
             let (journal, writing) = open(folder.path(), disk.clone());
+            group.throughput(Throughput::Elements(tasks));
             group.bench_function(BenchmarkId::new(name, tasks), |b| {
-                b.iter_custom(|entries| runtime.block_on(append(&journal, entries, tasks)));
+                b.iter_custom(|each| runtime.block_on(append(&journal, each, tasks)));
             });
             writing.finish();
         }

@@ -19,6 +19,8 @@ pub(crate) struct Replay {
     pub(crate) is_sealed: bool,
     pub(crate) checkpoint: Option<SignedCheckpoint>,
     lines: u64,
+    /// Where the last line begins that was taken.
+    last: u64,
 }
 
 /// What a line was.
@@ -42,7 +44,7 @@ impl Replay {
             return Err(fault(FaultKind::Misnamed { found: state.next() }));
         }
         let info = SegmentInfo::begun(state.next(), len_with_break(header), at);
-        Ok(Self { origin, info, state, is_sealed: false, checkpoint: None, lines: 1 })
+        Ok(Self { origin, info, state, is_sealed: false, checkpoint: None, lines: 1, last: 0 })
     }
 
     /// Takes the next line.
@@ -50,6 +52,7 @@ impl Replay {
         let taken = parse(raw).map_err(FaultKind::from).and_then(|line| self.take_line(line));
         let taken = taken.map_err(|kind| self.fault(kind))?;
         self.lines += 1;
+        self.last = self.info.bytes;
         self.info.bytes += len_with_break(raw);
         Ok(taken)
     }
@@ -58,6 +61,11 @@ impl Replay {
     pub(crate) fn fault(&self, kind: FaultKind) -> Fault {
         let segment = file_name(self.info.first);
         Fault { segment, line: Some(self.lines + 1), offset: Some(self.info.bytes), kind }
+    }
+
+    /// Something that is wrong with the line that was taken last.
+    pub(crate) fn fault_in_last(&self, kind: FaultKind) -> Fault {
+        Fault { segment: file_name(self.info.first), line: Some(self.lines), offset: Some(self.last), kind }
     }
 
     fn take_line(&mut self, line: Line<'_>) -> Result<Taken, FaultKind> {

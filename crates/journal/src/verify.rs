@@ -166,7 +166,7 @@ impl Course<'_> {
             progress(replay.info.bytes - start);
         }
         if !is_last && !replay.is_sealed {
-            return Err(Box::new(replay.fault(FaultKind::NotSealed)).into());
+            return Err(Box::new(replay.fault_in_last(FaultKind::NotSealed)).into());
         }
         self.former = Some(replay);
         Ok(())
@@ -208,7 +208,7 @@ impl Course<'_> {
             Taken::Checkpoint => {
                 let Some(checkpoint) = &replay.checkpoint else { return Ok(()) };
                 if !self.keys.is_empty() {
-                    checkpoint.verify(self.keys).map_err(|error| Box::new(replay.fault(error.into())))?;
+                    checkpoint.verify(self.keys).map_err(|error| Box::new(replay.fault_in_last(error.into())))?;
                 }
                 self.found.checkpoints += 1;
                 self.found.signed_at = Some(checkpoint.checkpoint().at);
@@ -223,10 +223,10 @@ impl Course<'_> {
     fn check_pinned(&self, replay: &Replay) -> Result<(), Box<Fault>> {
         let Some(pinned) = self.pinned.map(SignedCheckpoint::checkpoint) else { return Ok(()) };
         if pinned.origin != replay.origin {
-            return Err(Box::new(replay.fault(FaultKind::Contradicted { what: "log" })));
+            return Err(Box::new(replay.fault_in_last(FaultKind::Contradicted { what: "log" })));
         }
         if pinned.size == replay.state.next() && pinned.root != replay.state.edge.root() {
-            return Err(Box::new(replay.fault(FaultKind::Contradicted { what: "root of the tree" })));
+            return Err(Box::new(replay.fault_in_last(FaultKind::Contradicted { what: "root of the tree" })));
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl Course<'_> {
         let found = last.state.next();
         let signed = [latest.as_ref(), self.pinned].into_iter().flatten().map(|signed| signed.checkpoint().size).max();
         if let Some(signed) = signed.filter(|signed| *signed > found) {
-            return Err(Box::new(last.fault(FaultKind::SignedEntriesMissing { signed, found })));
+            return Err(Box::new(last.fault_in_last(FaultKind::SignedEntriesMissing { signed, found })));
         }
         let checkpoint = self.checkpoint.as_ref().map(SignedCheckpoint::checkpoint);
         let (covered, kept) = checkpoint.map_or((self.found.first, 0), |last| (last.size, last.kept));

@@ -29,8 +29,6 @@ pub enum Entity {
     Dbx,
     /// A row of a trust history.
     Trust,
-    /// A decision.
-    Decision,
     /// The database as a whole.
     Database,
 }
@@ -51,7 +49,6 @@ impl Entity {
             Self::Boot => "boot record",
             Self::Dbx => "forbidden signature database",
             Self::Trust => "trust history",
-            Self::Decision => "decision",
             Self::Database => "database",
         }
     }
