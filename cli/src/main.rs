@@ -1,7 +1,8 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
 //! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`), refused
-//! (`image check --strict`, `image merge`) or something failed (`appraise`), 3 deny (`decision ask`).
+//! (`image check --strict`, `image merge`), something failed (`appraise`) or is not as it was written (`log verify`), 3 deny
+//! (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
 mod appraise;
@@ -11,6 +12,7 @@ mod failure;
 mod host;
 mod image;
 mod init;
+mod log;
 mod operate;
 mod output;
 mod policy;
@@ -26,6 +28,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::args::image::ImageArgs;
+use crate::args::log::{LogArgs, LogCommand};
 use crate::args::{Cli, Command};
 use crate::image::Place;
 use crate::operate::Operation;
@@ -59,6 +62,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Secureboot(args) => return secureboot::run(args),
         Command::Credential(args) => return operate(Operation::Credential(args)),
         Command::Decision(args) => return operate(Operation::Decision(args)),
+        Command::Log(LogArgs { profile, command }) => {
+            return match command {
+                LogCommand::Verify(args) => log::verify(&args),
+                LogCommand::Online(command) => operate(Operation::Log(profile, command)),
+            };
+        }
         Command::Verify(args) => return verify::run(args),
         Command::Appraise(args) => return appraise::run(args),
         Command::Policy(args) => return policy::run(args),

@@ -12,6 +12,8 @@ use vouchsafe_policies::Bundle;
 use crate::compile::CompileError;
 use crate::evaluate::{Document, EvaluationLimits, Pool};
 use crate::input::assemble;
+use crate::log::LogEntry;
+use crate::log::mask::{Mask, MaskError};
 use crate::question::Question;
 use crate::records::RecordTable;
 use crate::{metrics, ruling};
@@ -30,6 +32,8 @@ pub struct PolicyEngine {
 struct Active {
     hash: Sha256Digest,
     pool: Pool,
+    /// What it leaves out of the decision log, if it says anything of that.
+    mask: Option<Mask>,
 }
 
 /// How an engine is set up.
@@ -102,6 +106,17 @@ impl PolicyEngine {
         decision
     }
 
+    /// What of an entry is logged, by the policy in charge. Without rules for that, all of it, at no cost.
+    ///
+    /// # Errors
+    /// When the policy says what cannot be followed: the entry must then not be logged, and the decision not answered.
+    pub fn mask(&self, entry: LogEntry) -> Result<LogEntry, MaskError> {
+        match &self.active.load().mask {
+            Some(mask) => mask.apply(entry),
+            None => Ok(entry),
+        }
+    }
+
     fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> (Ruling, Option<ScoreExplanation>) {
         if !self.records.is_ready() {
             let not_ready = "The engine does not know its devices yet. Ask again in a moment.";
@@ -117,6 +132,7 @@ impl PolicyEngine {
 impl Active {
     fn compile(bundle: &Bundle, settings: EngineSettings) -> Result<Self, CompileError> {
         let threads = settings.threads.clamp(1, EngineSettings::MAX_THREADS);
-        Ok(Self { hash: bundle.hash(), pool: Pool::compile(bundle, settings.limits, threads)? })
+        let mask = Mask::compile(bundle, settings.limits)?;
+        Ok(Self { hash: bundle.hash(), pool: Pool::compile(bundle, settings.limits, threads)?, mask })
     }
 }

@@ -61,7 +61,7 @@ impl Decider {
         let mut json = Vec::with_capacity(TYPICAL_LEN);
         serde_json::to_writer(&mut json, &decision)?;
         let logged = async {
-            let entry = LogEntry::new(decision.clone(), &question, asked_by)?;
+            let entry = LogEntry::new(&decision, &json, &question, asked_by)?;
             drop(question);
             self.log.append(entry).await
         };

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("vouchsafe-packages", &["vouchsafe-model"]),
     ("vouchsafe-pki", &["vouchsafe-model"]),
     ("vouchsafe-store", &["vouchsafe-model"]),
+    ("vouchsafe-journal", &["vouchsafe-model"]),
     ("vouchsafe-policies", &["vouchsafe-model"]),
     ("vouchsafe-http", &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-pki"]),
     ("vouchsafe-agent", &["vouchsafe-model", "vouchsafe-wire"]),
@@ -29,7 +30,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vouchsafe-http",
         ],
     ),
-    ("vouchsafe-policy-engine", &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-http"]),
+    (
+        "vouchsafe-policy-engine",
+        &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-journal", "vouchsafe-http"],
+    ),
     (
         "vouchsafe-cli",
         &[
@@ -39,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vouchsafe-packages",
             "vouchsafe-pki",
             "vouchsafe-store",
+            "vouchsafe-journal",
             "vouchsafe-http",
             "vouchsafe-policies",
             "vouchsafe-trust-engine",

@@ -7,6 +7,7 @@ pub(crate) mod decision;
 pub(crate) mod device;
 pub(crate) mod image;
 pub(crate) mod init;
+pub(crate) mod log;
 pub(crate) mod policy;
 pub(crate) mod produce;
 pub(crate) mod secureboot;
@@ -22,10 +23,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for `decision ask`: allow; for `verify` and `image verify`: authentic;
-     for `appraise`: no failure
+     for `appraise`: no failure; for `log verify`: as it was written
   1  it could not be done, or was asked for in the wrong way; standard error says which
   2  `verify`, `image verify`: not authentic; `image check --strict`, `image merge`: refused;
-     `appraise`: something in the log failed
+     `appraise`: something in the log failed; `log verify`: not as it was written
   3  `decision ask` alone: deny
 
 Where to begin:
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Secureboot(secureboot::SecurebootArgs),
     Credential(credential::CredentialArgs),
     Decision(decision::DecisionArgs),
+    Log(log::LogArgs),
     Verify(verify::VerifyArgs),
     Appraise(appraise::AppraiseArgs),
     Policy(policy::PolicyArgs),

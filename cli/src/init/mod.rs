@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use vouchsafe_model::Timestamp;
 use vouchsafe_model::spiffe::{PeerName, PeerRole, SpiffeId};
-use vouchsafe_pki::{Authority, Csr, LeafRequest, LeafUsage, LocalKey, Serial, files};
+use vouchsafe_pki::{Authority, Csr, LeafRequest, LeafUsage, LocalKey, Serial, files, pem};
 use zeroize::Zeroizing;
 
 use crate::args::init::InitArgs;
@@ -63,6 +63,10 @@ fn make(args: &InitArgs, layout: &Layout, now: Timestamp) -> anyhow::Result<()> 
     unfinished.file(layout.engine_secret(), secret.as_slice())?;
     let result_key = LocalKey::generate().context("cannot make a key")?;
     unfinished.file(layout.result_key(), result_key.to_pkcs8_pem().as_bytes())?;
+    let log_key = LocalKey::generate().context("cannot make a key")?;
+    let log_public = pem::encode_public_key(&log_key.spki_der().context("cannot write a key")?);
+    unfinished.file(layout.log_key(), log_key.to_pkcs8_pem().as_bytes())?;
+    unfinished.file(layout.log_public_key(), log_public.as_bytes())?;
     unfinished.file(layout.trust_bundle(), authority.trust_bundle_pem().as_bytes())?;
     unfinished.making(layout.ek_roots(), |dir| {
         files::create_private_folder(dir)?;
@@ -145,6 +149,8 @@ impl Names {
             layout.server_certificate(),
             layout.engine_secret(),
             layout.result_key(),
+            layout.log_key(),
+            layout.log_public_key(),
             layout.trust_bundle(),
             layout.ek_roots(),
         ];

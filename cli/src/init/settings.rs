@@ -116,12 +116,34 @@ const TAIL: &str = r#"
 [store]
 # The SQLite file.
 # file = "vouchsafe.db"
-# For how many days decisions, and attestations with the trust history, are kept; 0 is for ever.
-# decision_days = 90
+# For how many days attestations with the trust history are kept; 0 is for ever.
 # attestation_days = 365
 # What devices measured since they booted is kept, so that `image dry-run` and `image capture` can look at it. How much that
 # may take, compressed and of all devices, in MiB; lists that do not fit any more are not kept.
 # ima_lists_mib = 8192
+
+[decision_log]
+# The folder of the decision log. Verify it: vouchsafe log verify decisions --key log.pub
+# dir = "decisions"
+# A file of it is ended before it is larger than so many MiB, and when it was begun so many hours ago.
+# segment_mib = 64
+# segment_hours = 24
+# The oldest files are removed while all are larger than so many MiB, and when all in one is older than so many days; 0 is
+# never.
+# keep_mib = 16384
+# keep_days = 90
+# How long after a decision the log is signed again.
+# checkpoint_secs = 1
+# How long a decision may wait to be on record. One that waits longer is not answered, which means deny.
+# max_wait_ms = 2000
+# Decisions on standard output, too: one JSON object a line.
+# stdout = false
+# Decisions posted to another system, too, in the form of OPA's decision logs: https, or http on this machine.
+#   [decision_log.http]
+#   url = "https://logs.example.org/logs"
+#   token_file = "logs.token"
+#   ca_file = "logs-ca.pem"
+#   labels = { app = "vouchsafe" }
 
 [log]
 # "text" for people, "json" for programs.

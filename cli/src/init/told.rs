@@ -16,6 +16,7 @@ pub(super) fn made(args: &InitArgs) -> String {
          \x20 trust-bundle.pem         the roots by which the server is known\n\
          \x20 engine.secret            the engine's own secret\n\
          \x20 result.key               the key that attestation results are signed with\n\
+         \x20 log.key, log.pub         the key that the decision log is signed with, and its public half\n\
          \x20 ek-roots/                the makers of TPMs that are trusted: none yet\n\
          \x20 vouchsafe.toml           the settings\n\
          \n\

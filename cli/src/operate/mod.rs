@@ -5,6 +5,7 @@ mod dbx;
 mod decision;
 mod device;
 mod image;
+mod log;
 mod token;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use crate::args::ProfileArgs;
 use crate::args::credential::CredentialArgs;
 use crate::args::decision::DecisionArgs;
 use crate::args::device::DeviceArgs;
+use crate::args::log::OnlineLogCommand;
 use crate::args::secureboot::ImportArgs;
 use crate::args::token::TokenArgs;
 use crate::args::value::DevicePrefix;
@@ -33,6 +35,7 @@ pub(crate) enum Operation {
     ImportDbx(ImportArgs),
     Credential(CredentialArgs),
     Decision(DecisionArgs),
+    Log(ProfileArgs, OnlineLogCommand),
 }
 
 /// Runs an operator's command.
@@ -45,6 +48,7 @@ pub(crate) async fn run(operation: Operation) -> anyhow::Result<ExitCode> {
         Operation::Device(args) => device::run(&client(&args.profile)?, args.command).await?,
         Operation::Image(profile, command) => image::run(&client(&profile)?, command).await?,
         Operation::ImportDbx(args) => dbx::import(&client(&args.profile)?, &args).await?,
+        Operation::Log(profile, command) => log::run(&client(&profile)?, command).await?,
         Operation::Credential(args) => credential::run(&args.profile, args.command).await?,
         Operation::Decision(args) => return decision::run(&client(&args.profile)?, args.command).await,
     }

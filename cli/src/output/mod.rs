@@ -13,6 +13,7 @@ pub(crate) mod golden;
 pub(crate) mod ima;
 pub(crate) mod image;
 pub(crate) mod instant;
+pub(crate) mod log;
 pub(crate) mod policy;
 pub(crate) mod quote;
 pub(crate) mod result;

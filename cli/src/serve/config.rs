@@ -1,14 +1,20 @@
 //! The server's settings: defaults, then `vouchsafe.toml`, then the environment.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use vouchsafe_journal::JournalSettings;
 use vouchsafe_model::spiffe::TrustDomain;
 use vouchsafe_store::SqliteOptions;
 use vouchsafe_trust_engine::TrustEngineConfig;
+
+/// The bytes of a MiB.
+const MIB: u64 = 1024 * 1024;
 
 /// The settings of `vouchsafe serve`. Paths are relative to the folder of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,9 @@ pub(crate) struct ServerConfig {
     /// The store.
     #[serde(default)]
     pub(crate) store: StoreConfig,
+    /// The decision log.
+    #[serde(default)]
+    pub(crate) decision_log: DecisionLogConfig,
     /// The log.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -92,8 +101,6 @@ pub(crate) struct ImagesConfig {
 pub(crate) struct StoreConfig {
     /// The SQLite file.
     pub(crate) file: PathBuf,
-    /// For how long decisions are kept, in days; 0 is for ever.
-    pub(crate) decision_days: u32,
     /// For how long attestations and trust histories are kept, in days; 0 is for ever.
     pub(crate) attestation_days: u32,
     /// How much the IMA lists of all devices may take, in MiB; 0 keeps none.
@@ -110,7 +117,80 @@ impl StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { file: "vouchsafe.db".into(), decision_days: 90, attestation_days: 365, ima_lists_mib: 8192 }
+        Self { file: "vouchsafe.db".into(), attestation_days: 365, ima_lists_mib: 8192 }
+    }
+}
+
+/// The decision log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DecisionLogConfig {
+    /// Its folder.
+    pub(crate) dir: PathBuf,
+    /// A segment that would be larger is ended before.
+    pub(crate) segment_mib: u32,
+    /// A segment that was begun so long ago is ended.
+    pub(crate) segment_hours: u32,
+    /// The oldest segments are removed while all together are larger; 0 is never.
+    pub(crate) keep_mib: u32,
+    /// For how long decisions are kept, in days; 0 is for ever.
+    pub(crate) keep_days: u32,
+    /// How long after the first decision that none covers a checkpoint is signed.
+    pub(crate) checkpoint_secs: u32,
+    /// How long a decision may wait to be on record, before it is not answered.
+    pub(crate) max_wait_ms: u32,
+    /// Whether decisions are printed to standard output, too.
+    pub(crate) stdout: bool,
+    /// Where decisions are posted to, if anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<HttpSinkConfig>,
+}
+
+/// A server that takes decisions in the form of OPA's decision logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpSinkConfig {
+    /// Where to: `https://`, or `http://` on this machine.
+    pub(crate) url: String,
+    /// A file that holds the bearer token.
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificates (PEM) by which the server is known; the system's own if none are named.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// What is said of this log in every event.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Default for DecisionLogConfig {
+    fn default() -> Self {
+        Self {
+            dir: "decisions".into(),
+            segment_mib: 64,
+            segment_hours: 24,
+            keep_mib: 16 * 1024,
+            keep_days: 90,
+            checkpoint_secs: 1,
+            max_wait_ms: 2_000,
+            stdout: false,
+            http: None,
+        }
+    }
+}
+
+impl DecisionLogConfig {
+    /// How the log is kept.
+    pub(crate) fn settings(&self) -> JournalSettings {
+        let unless_zero = |number: u32| (number > 0).then(|| u64::from(number));
+        JournalSettings {
+            max_segment_bytes: u64::from(self.segment_mib) * MIB,
+            max_segment_age: Duration::from_secs(u64::from(self.segment_hours) * 3600),
+            max_total_bytes: unless_zero(self.keep_mib).map(|mib| mib * MIB),
+            max_age: unless_zero(self.keep_days).map(|days| Duration::from_secs(days * 86_400)),
+            checkpoint_interval: Duration::from_secs(self.checkpoint_secs.into()),
+            ..JournalSettings::default()
+        }
     }
 }
 
@@ -190,6 +270,16 @@ impl Layout {
     /// The key that signed them before, if there is one: it is still published.
     pub(crate) fn former_result_key(&self) -> PathBuf {
         self.dir.join("result.previous.key")
+    }
+
+    /// The key that checkpoints of the decision log are signed with.
+    pub(crate) fn log_key(&self) -> PathBuf {
+        self.dir.join("log.key")
+    }
+
+    /// Its public half.
+    pub(crate) fn log_public_key(&self) -> PathBuf {
+        self.dir.join("log.pub")
     }
 
     /// The certificates of the makers of TPMs that are trusted.

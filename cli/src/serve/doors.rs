@@ -23,6 +23,7 @@ use vouchsafe_trust_engine::{ResultKeys, TrustEngine};
 use vouchsafe_wire::v1::limits;
 
 use super::config::ServerConfig;
+use super::decisions::Log;
 use super::identity::Server;
 use super::upkeep;
 use crate::failure::Hint as _;
@@ -33,6 +34,7 @@ pub(super) struct Doors {
     pub(super) trust: Arc<TrustEngine>,
     pub(super) result_keys: Arc<ResultKeys>,
     pub(super) decider: Decider,
+    pub(super) log: Log,
     pub(super) records: Arc<RecordTable>,
     pub(super) store: Arc<dyn Store>,
     pub(super) authority: Arc<Authority>,
@@ -106,17 +108,19 @@ impl Doors {
             .merge(with_body_limit(images, limits::IMAGE_BODY))
             .merge(with_body_limit(result, limits::OPERATE_BODY))
             .merge(vouchsafe_policy_engine::doors::routes(self.decider.clone()))
+            .merge(vouchsafe_policy_engine::log::routes(self.log.state()))
             .merge(self.health().routes());
         api(routes, &self.settings(RateLimits::default()))
     }
 
     fn health(&self) -> Health {
-        let (store, records) = (self.store.clone(), self.records.clone());
+        let (store, records, journal) = (self.store.clone(), self.records.clone(), self.log.journal().clone());
         Health::new()
             .with_check("store", move || {
                 let store = store.clone();
                 async move { store.ping().await }
             })
+            .with_check("decision_log", move || std::future::ready(journal.check()))
             .with_check("records", move || std::future::ready(if records.is_ready() { Ok(()) } else { Err(NotLoaded) }))
     }
 
@@ -138,6 +142,7 @@ impl Doors {
 pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = vouchsafe_trust_engine::http::TrustApi::openapi();
     document.merge(vouchsafe_policy_engine::doors::openapi());
+    document.merge(vouchsafe_policy_engine::log::LogApi::openapi());
     document.info = utoipa::openapi::InfoBuilder::new()
         .title("Vouchsafe")
         .version(env!("CARGO_PKG_VERSION"))

@@ -12,6 +12,7 @@ use vouchsafe_trust_engine::score::model_file::TrustModel;
 use vouchsafe_trust_engine::{EngineSecret, ResultKeys};
 
 use super::config::{Layout, ServerConfig};
+use super::decisions::LogSigner;
 use crate::failure::Hint as _;
 
 /// The longest public key that is read, in bytes.
@@ -61,7 +62,7 @@ pub(super) fn engine_secret(layout: &Layout) -> anyhow::Result<EngineSecret> {
 /// The keys of attestation results. The folder of an older server has none: it is made then.
 pub(super) fn result_keys(layout: &Layout) -> anyhow::Result<ResultKeys> {
     let (path, former) = (layout.result_key(), layout.former_result_key());
-    let made = !path.exists() && make_result_key(&path)?;
+    let made = !path.exists() && make_key(&path, "attestation results")?;
     let signing = result_key(&path)?;
     let former = if former.exists() { vec![result_key(&former)?] } else { Vec::new() };
     // Each was seen to be a P-256 key when it was read.
@@ -82,13 +83,29 @@ pub(super) fn result_keys(layout: &Layout) -> anyhow::Result<ResultKeys> {
 }
 
 /// Makes a key where there is none; false when somebody else was faster, whose key then counts.
-fn make_result_key(path: &Path) -> anyhow::Result<bool> {
-    let key = LocalKey::generate().context("cannot make a key for attestation results")?;
+fn make_key(path: &Path, purpose: &str) -> anyhow::Result<bool> {
+    let key = LocalKey::generate().with_context(|| format!("cannot make a key for {purpose}"))?;
     match files::create_private_file(path, key.to_pkcs8_pem().as_bytes()) {
         Ok(()) => Ok(true),
         Err(WriteFileError::Exists { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The key that signs checkpoints of the decision log. The folder of an older server has none: it is made then, as is the
+/// file of its public half when that is missing or another.
+pub(super) fn log_signer(layout: &Layout) -> anyhow::Result<LogSigner> {
+    let (path, public) = (layout.log_key(), layout.log_public_key());
+    let made = !path.exists() && make_key(&path, "the decision log")?;
+    let key = LocalKey::read(&path).with_context(|| format!("cannot use the key {}", path.display()))?;
+    let signer = LogSigner::new(key).with_context(|| format!("the key {} is no P-256 key", path.display()))?;
+    if files::read_file(&public, MAX_KEY_LEN).ok().as_deref() != Some(signer.public_pem().as_bytes()) {
+        files::write_private_file(&public, signer.public_pem().as_bytes())?;
+    }
+    if made {
+        tracing::info!(log_key.file = %path.display(), "there was no key for the decision log; one was made");
+    }
+    Ok(signer)
 }
 
 fn result_key(path: &Path) -> anyhow::Result<LocalKey> {

@@ -1,7 +1,8 @@
 //! `vouchsafe serve`: both engines in one process, over one SQLite file, behind three doors.
 //!
 //! This is where the trust engine and the policy engine meet: records go from one to the other through [`records`],
-//! decisions from the other to the store through [`decisions`]. Nothing else knows both.
+//! decisions from the other to the decision log through [`decisions`], and from there to other systems through [`sinks`].
+//! Nothing else knows both.
 
 pub(crate) mod config;
 mod decisions;
@@ -10,6 +11,7 @@ mod files;
 mod identity;
 mod log;
 mod records;
+mod sinks;
 mod upkeep;
 
 use std::path::PathBuf;
@@ -19,8 +21,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
-use vouchsafe_policy_engine::log::{GroupCommit, GroupCommitSettings};
-use vouchsafe_policy_engine::{Decider, EngineSettings, PolicyEngine, RecordTable};
+use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
 
@@ -99,13 +100,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     let shutdown = CancellationToken::new();
     let server = identity::Server::read(&layout, authority.clone(), clock.clone(), entropy.clone())?;
-    let (log, logging) = GroupCommit::start(Arc::new(decisions::Plug(shared.clone())), GroupCommitSettings::default());
-    let decider = Decider { engine: policy, log: Arc::new(log), clock: clock.clone(), entropy: entropy.clone() };
+    let (log, logging) = decisions::Log::open(&layout, &config, clock.clone(), entropy.clone(), &shutdown)?;
+    let decider = log.decider(policy, clock.clone(), entropy.clone());
     let doors = doors::Doors {
         config,
         trust,
         result_keys,
         decider,
+        log,
         records,
         store: shared.clone(),
         authority,
@@ -124,7 +126,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     for task in upkeep {
         task.await.context("upkeep failed")?;
     }
-    logging.await.context("the decision log failed")?;
+    logging.finish().await?;
     store.close().await;
     tracing::info!("stopped");
     closed

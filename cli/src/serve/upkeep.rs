@@ -21,7 +21,6 @@ const PURGE_PAUSE: Duration = Duration::from_millis(200);
 pub(super) fn retention(config: &StoreConfig) -> RetentionPolicy {
     let days = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 86_400));
     RetentionPolicy {
-        decisions: days(config.decision_days),
         attestations: days(config.attestation_days),
         trust: days(config.attestation_days),
         certificates: days(config.attestation_days),

@@ -19,6 +19,7 @@ mod help;
 mod image_files;
 mod init;
 mod known_answers;
+mod log;
 mod policy;
 mod produce;
 mod quote;

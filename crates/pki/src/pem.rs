@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The bytes of one line: 64 characters of base64 (RFC 7468, 2).
@@ -41,6 +41,13 @@ pub fn encode_certificates<'a>(certificates: impl IntoIterator<Item = &'a [u8]>)
 pub fn encode_request(der: &[u8]) -> String {
     let mut text = String::new();
     append(&mut text, "CERTIFICATE REQUEST", der);
+    text
+}
+
+/// Writes a public key, a DER `SubjectPublicKeyInfo`, in PEM.
+pub fn encode_public_key(spki: &[u8]) -> String {
+    let mut text = String::new();
+    append(&mut text, "PUBLIC KEY", spki);
     text
 }
 
@@ -91,6 +98,18 @@ pub fn decode_private_key(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, PemError> {
     Ok(pkcs8)
 }
 
+/// The public key of a PEM text, a DER `SubjectPublicKeyInfo`.
+///
+/// # Errors
+/// When the text is no PEM or holds no public key.
+pub fn decode_public_key(text: &[u8]) -> Result<Vec<u8>, PemError> {
+    match SubjectPublicKeyInfoDer::from_pem_slice(text) {
+        Ok(key) => Ok(key.to_vec()),
+        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(PemError::Absent { label: "PUBLIC KEY" }),
+        Err(error) => Err(PemError::Unreadable(error)),
+    }
+}
+
 fn append(text: &mut String, label: &str, der: &[u8]) {
     text.extend(["-----BEGIN ", label, "-----\n"]);
     for line in der.chunks(LINE_BYTES) {
@@ -128,6 +147,7 @@ mod tests {
         fn what_is_written_is_read_again(der in proptest::collection::vec(any::<u8>(), 1..600)) {
             prop_assert_eq!(decode_certificate(encode_certificates([&der[..]]).as_bytes()).unwrap(), der.clone());
             prop_assert_eq!(&*decode_private_key(encode_private_key(&der).as_bytes()).unwrap(), &der);
+            prop_assert_eq!(&decode_public_key(encode_public_key(&der).as_bytes()).unwrap(), &der);
         }
     }
 }

@@ -16,20 +16,17 @@ mod fixtures;
 
 use std::time::{Duration, Instant};
 
-use fixtures::{accepted, decision, device_id, enrol, first_device, standing};
+use fixtures::{accepted, device_id, enrol, first_device, standing};
 use tokio::task::JoinSet;
-use vouchsafe_store::{Attestations, DecisionLog, Devices, SqliteOptions, SqliteStore, TrustUpdate};
+use vouchsafe_store::{Attestations, Devices, SqliteOptions, SqliteStore, TrustUpdate};
 
 const ATTESTATIONS: u32 = 1000;
-const BATCH: u32 = 256;
-const BATCHES: u32 = 100;
 const READS: u32 = 2000;
 const DEVICES: u32 = 64;
 const ROUNDS: u32 = 40;
 
-/// The size of a trust state and of a request as they come in practice.
+/// The size of a trust state as it comes in practice.
 const STATE_BYTES: usize = 1200;
-const REQUEST_BYTES: usize = 600;
 
 fn report(name: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
@@ -72,16 +69,6 @@ async fn main() {
     }
     report("standing", times);
 
-    let mut times = Vec::new();
-    for batch in 0..BATCHES {
-        let decisions: Vec<_> = (batch * BATCH..(batch + 1) * BATCH)
-            .map(|number| vouchsafe_store::LoggedDecision { request: "x".repeat(REQUEST_BYTES), ..decision(number) })
-            .collect();
-        let start = Instant::now();
-        store.append_decisions(&decisions).await.unwrap();
-        times.push(start.elapsed());
-    }
-    report("append_256_decisions", times);
     store.close().await;
 }
 

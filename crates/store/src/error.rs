@@ -31,8 +31,6 @@ pub enum Entity {
     Dbx,
     /// A row of a trust history.
     Trust,
-    /// A decision.
-    Decision,
     /// The database as a whole.
     Database,
 }
@@ -54,7 +52,6 @@ impl Entity {
             Self::ImaList => "IMA list",
             Self::Dbx => "forbidden signature database",
             Self::Trust => "trust history",
-            Self::Decision => "decision",
             Self::Database => "database",
         }
     }

@@ -1,5 +1,5 @@
 //! What the engines remember, behind traits: join tokens, devices and their keys, golden images, attestations,
-//! measurement logs, revocations, the history of trust, and the decision log.
+//! measurement logs, revocations, and the history of trust. Decisions are not here: they have a log of files.
 //!
 //! Each operation is one atomic transaction and is named after what happens in the domain, so that no caller can do
 //! half of it: an enrolment counts its token and stores its keys, or neither; accepted evidence spends its nonce and
@@ -10,7 +10,6 @@
 //! Nothing here judges: no evidence is verified, no score computed, no clock read. Instants are arguments.
 
 mod attestations;
-mod decisions;
 mod devices;
 mod enrolment;
 mod error;
@@ -29,7 +28,6 @@ pub use attestations::{
     Acceptance, AcceptedAttestation, AttestationRecord, Attestations, ImageMove, NonceSpending, NonceUse,
     RefusalNumber, RefusalRecord, RefusalRecording, RefusedEvidence, StoredEvidence, TpmReading,
 };
-pub use decisions::{DecisionFilter, DecisionLog, LoggedDecision};
 pub use devices::{CertificateRecording, DeviceFilter, Devices, IssuedCertificate, Standing, StateChange};
 pub use enrolment::{EnrolmentOutcome, NewEnrolment};
 pub use error::{Entity, StoreError};
@@ -45,13 +43,7 @@ pub use trust::{InitialTrust, TrustAppend, TrustHistory, TrustRow, TrustSequence
 
 /// Everything that is remembered, for those who need all of it.
 ///
-/// Whoever needs less asks for less: `&dyn Tokens`, `&dyn DecisionLog`.
-pub trait Store:
-    Tokens + Devices + Images + Attestations + Logs + Revocations + TrustHistory + DecisionLog + Maintenance
-{
-}
+/// Whoever needs less asks for less: `&dyn Tokens`, `&dyn Logs`.
+pub trait Store: Tokens + Devices + Images + Attestations + Logs + Revocations + TrustHistory + Maintenance {}
 
-impl<S> Store for S where
-    S: Tokens + Devices + Images + Attestations + Logs + Revocations + TrustHistory + DecisionLog + Maintenance
-{
-}
+impl<S> Store for S where S: Tokens + Devices + Images + Attestations + Logs + Revocations + TrustHistory + Maintenance {}

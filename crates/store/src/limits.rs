@@ -52,9 +52,3 @@ pub const MAX_DBX_ARCHITECTURES: usize = 16;
 pub const MAX_CODE_BYTES: usize = 128;
 /// The longest detail of a refusal, in bytes.
 pub const MAX_DETAIL_BYTES: usize = 4 * 1024;
-/// The most decisions that are appended at once.
-pub const MAX_DECISION_BATCH: usize = 1024;
-/// The most bytes of a decision, as JSON.
-pub const MAX_DECISION_BYTES: usize = 64 * 1024;
-/// The most bytes of the summary of a request.
-pub const MAX_REQUEST_BYTES: usize = 16 * 1024;

@@ -13,8 +13,6 @@ use crate::error::StoreError;
 /// boot of any device names one it is kept, and then for [`Self::IDLE_EVENT_LOG`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Decisions, from the instant at which they were made.
-    pub decisions: Option<Duration>,
     /// Attestations and refusals, from the instant at which the evidence came.
     pub attestations: Option<Duration>,
     /// Rows of trust histories, from the instant at which they happened.
@@ -33,8 +31,7 @@ impl RetentionPolicy {
     /// that makes up a new log for each quote.
     pub const IDLE_EVENT_LOG: Duration = Duration::from_secs(2 * 3600);
     /// Nothing is forgotten but nonces that have expired, and event logs that no boot names.
-    pub const FOR_EVER: Self =
-        Self { decisions: None, attestations: None, trust: None, certificates: None, max_rows: 1_000 };
+    pub const FOR_EVER: Self = Self { attestations: None, trust: None, certificates: None, max_rows: 1_000 };
 }
 
 /// How many rows a purge deleted.
@@ -42,8 +39,6 @@ impl RetentionPolicy {
 pub struct Purged {
     /// Spent nonces.
     pub nonces: u64,
-    /// Decisions.
-    pub decisions: u64,
     /// Attestations.
     pub attestations: u64,
     /// Refusals.

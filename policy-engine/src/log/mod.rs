@@ -1,24 +1,25 @@
 //! The decision log: no answer leaves before its decision is on record.
+//!
+//! A [`LogEntry`] is what is kept of one decision. Policies may leave out parts of it ([`MaskedLog`]), then it is written to
+//! a [journal](JournalLog), whose entries [operators query](query) and [forward](event) to other systems.
 
-mod group;
+mod entry;
+pub mod event;
+mod http;
+mod journal;
+pub mod mask;
+pub mod query;
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use vouchsafe_model::Decision;
-use vouchsafe_model::spiffe::SpiffeId;
-use vouchsafe_wire::v1::decide::{AskDecision, LoggedDecision};
 
-pub use group::{GroupCommit, GroupCommitSettings};
-
-use crate::question::Question;
-
-/// The most bytes of [`LogEntry::request`]. The bounds of a [`Question`] keep every request below it.
-pub const MAX_REQUEST_LEN: usize = 64 * 1024;
+pub use entry::{LogEntry, MAX_DECISION_LEN, MAX_REQUEST_LEN, UnreadableEntry};
+pub use http::{LogApi, LogState, routes};
+pub use journal::{JournalLog, MAX_WAIT};
+pub use mask::{MaskError, MaskedLog};
 
 /// Where decisions are put on record before they are answered.
 #[async_trait]
@@ -28,25 +29,6 @@ pub trait DecisionLog: Send + Sync {
     /// # Errors
     /// When it is not known to be on record: it must then not be acted upon.
     async fn append(&self, entry: LogEntry) -> Result<(), LogError>;
-}
-
-/// What keeps batches of decisions: a database.
-#[async_trait]
-pub trait DecisionSink: Send + Sync {
-    /// Keeps all of a batch or nothing of it, and returns when a loss of power would not undo it.
-    ///
-    /// # Errors
-    /// When it is not known to be kept.
-    async fn write(&self, batch: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>>;
-}
-
-/// A decision and what it was about.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogEntry {
-    /// The decision.
-    pub decision: Decision,
-    /// What was asked and by whom, as JSON that only [`LogEntry::view`] reads. It carries no secret.
-    pub request: String,
 }
 
 /// Why a decision is not on record.
@@ -64,70 +46,18 @@ pub enum LogError {
     /// The log is closed.
     #[error("the decision log is closed")]
     Closed,
-    /// The request is larger than is logged.
-    #[error("the request is larger than the {MAX_REQUEST_LEN} bytes that are logged")]
-    TooLarge,
-}
-
-/// A request as it is logged.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LoggedRequest<Q> {
-    question: Q,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked_by: Option<SpiffeId>,
-}
-
-/// A logged request that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the logged request cannot be read")]
-pub struct UnreadableRequest(#[source] serde_json::Error);
-
-/// The question without the body of its HTTP request, which may hold anything and is for the policy alone.
-fn without_body(ask: &AskDecision) -> Cow<'_, AskDecision> {
-    if !ask.request.http.as_ref().is_some_and(|http| http.body.is_some()) {
-        return Cow::Borrowed(ask);
-    }
-    let mut ask = ask.clone();
-    if let Some(http) = &mut ask.request.http {
-        http.body = None;
-    }
-    Cow::Owned(ask)
-}
-
-impl LogEntry {
-    /// The record of a decision about a question, and who asked it.
-    ///
-    /// # Errors
-    /// `TooLarge` when the request is larger than is logged.
-    pub fn new(decision: Decision, question: &Question, asked_by: Option<SpiffeId>) -> Result<Self, LogError> {
-        let question = without_body(question.ask());
-        // Texts, numbers and names always have a JSON form.
-        let request = serde_json::to_string(&LoggedRequest { question: &*question, asked_by }).unwrap_or_default();
-        if request.is_empty() || request.len() > MAX_REQUEST_LEN {
-            return Err(LogError::TooLarge);
-        }
-        Ok(Self { decision, request })
-    }
-
-    /// The record as it is shown.
-    ///
-    /// # Errors
-    /// When the request was not written by [`LogEntry::new`].
-    pub fn view(&self) -> Result<LoggedDecision, UnreadableRequest> {
-        let LoggedRequest { question, asked_by }: LoggedRequest<AskDecision> =
-            serde_json::from_str(&self.request).map_err(UnreadableRequest)?;
-        let decision = &self.decision;
-        Ok(LoggedDecision {
-            id: decision.id(),
-            decided_at: decision.decided_at(),
-            outcome: decision.outcome(),
-            reasons: decision.reasons().to_vec(),
-            device: decision.device(),
-            score: decision.score().map(|explanation| explanation.score),
-            policy: decision.policy(),
-            asked_by,
-            question,
-        })
-    }
+    /// The decision or its request is larger than is logged.
+    #[error(
+        "a decision of {decision} bytes and its request of {request} are larger than the {MAX_DECISION_LEN} and \
+         {MAX_REQUEST_LEN} that are logged"
+    )]
+    TooLarge {
+        /// The length of the decision's JSON.
+        decision: usize,
+        /// The length of the rest.
+        request: usize,
+    },
+    /// What the policy says about leaving out parts of it cannot be followed.
+    #[error("the policy's rules for the decision log failed")]
+    Masking(#[source] Arc<MaskError>),
 }

@@ -1,150 +1,221 @@
-//! Group commit: nobody is told before it is kept, and nobody waits for ever.
+//! The journal as the decision log: nobody is told before it is kept, and nobody waits for ever.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use vouchsafe_journal::{
+    CheckpointKey, Disk, Journal, JournalParts, JournalSettings, MAX_BODY_LEN, SignCheckpoint, SigningFailed,
+    SystemDisk, Writing,
+};
+use vouchsafe_model::decision::{Reason, Ruling};
+use vouchsafe_model::{Decision, DecisionId, Sha256Digest};
+use vouchsafe_pki::{IssuerKey as _, LocalKey};
 use vouchsafe_policy_engine::Question;
 use vouchsafe_policy_engine::log::{
-    DecisionLog, DecisionSink, GroupCommit, GroupCommitSettings, LogEntry, LogError, MAX_REQUEST_LEN,
+    DecisionLog, JournalLog, LogEntry, LogError, MAX_DECISION_LEN, MAX_REQUEST_LEN, MAX_WAIT,
 };
 use vouchsafe_policy_engine::question::{MAX_HTTP_LEN, MAX_TEXT_LEN};
 use vouchsafe_wire::v1::agent::{Access, Action, Entity, HttpRequest, User};
+use vouchsafe_wire::v1::decide::AskDecision;
 
-use crate::fixtures::{decide, default_engine, good_ask};
+use crate::fixtures::{NOW, decide, default_engine, good_ask};
 
-/// Keeps the sizes of batches; writes when it is let.
-struct GatedSink {
-    gate: Semaphore,
-    batches: Mutex<Vec<usize>>,
-}
+#[derive(Debug)]
+struct Signer(LocalKey, CheckpointKey);
 
-impl GatedSink {
-    fn new(open: usize) -> Arc<Self> {
-        Arc::new(Self { gate: Semaphore::new(open), batches: Mutex::default() })
+impl SignCheckpoint for Signer {
+    fn public_key(&self) -> &CheckpointKey {
+        &self.1
     }
 
-    fn batches(&self) -> Vec<usize> {
-        self.batches.lock().unwrap().clone()
+    fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+        self.0.sign(text).map_err(|_| SigningFailed)
     }
 }
 
-#[async_trait]
-impl DecisionSink for GatedSink {
-    async fn write(&self, batch: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.gate.acquire().await?.forget();
-        self.batches.lock().unwrap().push(batch.len());
-        Ok(())
+/// A journal in a folder of its own.
+pub(crate) struct Kept {
+    pub(crate) journal: Journal,
+    writing: Option<Writing>,
+    _folder: tempfile::TempDir,
+}
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        Self::on(Arc::new(SystemDisk))
+    }
+
+    fn on(disk: Arc<dyn Disk>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = LocalKey::generate().unwrap();
+        let public = CheckpointKey::from_spki_der(&key.spki_der().unwrap()).unwrap();
+        let opened = Journal::open(JournalParts {
+            folder: folder.path().join("decisions"),
+            new_origin: "example.org/decisions/test".parse().unwrap(),
+            settings: JournalSettings {
+                max_segment_bytes: 16 * 1024,
+                checkpoint_interval: Duration::from_millis(10),
+                ..JournalSettings::default()
+            },
+            signer: Arc::new(Signer(key, public)),
+            disk,
+            now: Arc::new(|| NOW),
+        });
+        let (journal, writing) = opened.unwrap();
+        Self { journal, writing: Some(writing), _folder: folder }
+    }
+
+    pub(crate) fn log(&self) -> JournalLog {
+        JournalLog::new(self.journal.clone(), Duration::from_secs(30))
     }
 }
 
-fn entry() -> LogEntry {
-    let ask = good_ask(1);
-    let decision = decide(&default_engine(), ask.clone());
-    LogEntry::new(decision, &Question::check(ask).unwrap(), None).unwrap()
-}
-
-fn settings() -> GroupCommitSettings {
-    GroupCommitSettings { max_batch: 4, max_queue: 8, max_wait: Duration::from_secs(5) }
-}
-
-/// Appends so many at once and gives their outcomes.
-fn append_many(
-    log: &GroupCommit,
-    entry: &LogEntry,
-    count: usize,
-) -> Vec<tokio::task::JoinHandle<Result<(), LogError>>> {
-    let one = |_| {
-        let (log, entry) = (log.clone(), entry.clone());
-        tokio::spawn(async move { log.append(entry).await })
-    };
-    (0..count).map(one).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_arrives_while_a_batch_is_written_is_the_next_batch() {
-    let sink = GatedSink::new(0);
-    let (log, task) = GroupCommit::start(sink.clone(), settings());
-    let entry = entry();
-    let first = append_many(&log, &entry, 1);
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    let rest = append_many(&log, &entry, 6);
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(first.iter().chain(&rest).all(|append| !append.is_finished()), "nobody is told before it is kept");
-    sink.gate.add_permits(10);
-    for append in first.into_iter().chain(rest) {
-        append.await.unwrap().unwrap();
-    }
-    assert_eq!(sink.batches(), [1, 4, 2]);
-    drop(log);
-    task.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_queued_is_written_before_the_log_ends() {
-    let sink = GatedSink::new(0);
-    let (log, task) = GroupCommit::start(sink.clone(), settings());
-    let appends = append_many(&log, &entry(), 3);
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    drop(log);
-    sink.gate.add_permits(10);
-    task.await.unwrap();
-    assert_eq!(sink.batches().iter().sum::<usize>(), 3);
-    for append in appends {
-        append.await.unwrap().unwrap();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_the_bound_in_the_queue_or_before_it() {
-    let sink = GatedSink::new(0);
-    let (log, _task) = GroupCommit::start(sink, settings());
-    // One batch being written, a full queue, and more outside.
-    let appends = append_many(&log, &entry(), 4 + 8 + 5);
-    let started = tokio::time::Instant::now();
-    for append in appends {
-        let outcome = append.await.unwrap();
-        assert!(matches!(outcome, Err(LogError::TimedOut { .. })), "{outcome:?}");
-    }
-    assert_eq!(started.elapsed().as_secs(), 5);
-}
-
-/// Fails, panics, then writes.
-#[derive(Default)]
-struct FaultySink {
-    calls: AtomicUsize,
-}
-
-#[async_trait]
-impl DecisionSink for FaultySink {
-    async fn write(&self, _: Vec<LogEntry>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        match self.calls.fetch_add(1, Ordering::SeqCst) {
-            0 => Err("disk full".into()),
-            1 => panic!("out of range"),
-            _ => Ok(()),
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            writing.finish();
         }
     }
 }
 
-#[tokio::test]
-async fn a_sink_that_fails_or_panics_denies_and_the_log_goes_on() {
-    let (log, _task) = GroupCommit::start(Arc::new(FaultySink::default()), settings());
-    for message in ["disk full", "out of range"] {
-        let error = log.append(entry()).await.unwrap_err();
-        assert_eq!(error.source().unwrap().to_string(), message);
+/// The entry of the decision about a question, which is the one of this number.
+pub(crate) fn entry_of(number: u32, ask: AskDecision) -> LogEntry {
+    let ruling = if number % 2 == 0 {
+        Ruling::allow(Vec::new())
+    } else {
+        Ruling::deny(vec![Reason { code: "test.odd".to_owned(), message: "It is odd.".to_owned(), fix: None }])
+    };
+    let at = NOW.plus(Duration::from_secs(number.into()));
+    let mut entropy = [7; 10];
+    entropy[..4].copy_from_slice(&number.to_be_bytes());
+    let id = DecisionId::new(at, &entropy);
+    let decision = Decision::new(id, at, ruling, ask.device, None, Sha256Digest::new([5; 32]));
+    let answer = serde_json::to_vec(&decision).unwrap();
+    let asker = "spiffe://example.org/enforcement/edge-1".parse().unwrap();
+    LogEntry::new(&decision, &answer, &Question::check(ask).unwrap(), Some(asker)).unwrap()
+}
+
+fn entry(number: u32) -> LogEntry {
+    entry_of(number, good_ask(1))
+}
+
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+    fails: AtomicBool,
+}
+
+/// A disk whose waiting ends when it is let, and which can be made to fail.
+impl Disk for Gate {
+    fn sync(&self, _: &File) -> io::Result<()> {
+        let opened = self.opened.wait_while(self.is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
+        drop(opened);
+        if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("bad block")) } else { Ok(()) }
     }
-    log.append(entry()).await.unwrap();
+}
+
+impl Gate {
+    fn set(&self, is_open: bool) {
+        *self.is_open.lock().unwrap() = is_open;
+        self.opened.notify_all();
+    }
+}
+
+fn gate() -> (Arc<Gate>, Kept) {
+    let gate = Arc::new(Gate::default());
+    gate.set(true);
+    (gate.clone(), Kept::on(gate))
 }
 
 #[tokio::test]
-async fn a_log_whose_task_is_gone_is_closed() {
-    let (log, task) = GroupCommit::start(GatedSink::new(0), settings());
-    task.abort();
-    let _ = task.await;
-    assert!(matches!(log.append(entry()).await, Err(LogError::Closed)));
+async fn nobody_is_told_before_it_is_kept() {
+    let (gate, kept) = gate();
+    let log = kept.log();
+    gate.set(false);
+    let appends: Vec<_> = (0..20)
+        .map(|number| {
+            let log = log.clone();
+            tokio::spawn(async move { log.append(entry(number)).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(appends.iter().all(|append| !append.is_finished()));
+    gate.set(true);
+    for append in appends {
+        append.await.unwrap().unwrap();
+    }
+    assert_eq!(kept.journal.view().entries(), 0..20);
+    let found = kept.journal.view().find(entry(7).id()).unwrap().unwrap();
+    assert_eq!(found.body().unwrap().as_bytes(), entry(7).json().unwrap());
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_than_the_bound() {
+    let (gate, kept) = gate();
+    let log = JournalLog::new(kept.journal.clone(), Duration::from_millis(300));
+    gate.set(false);
+    let started = Instant::now();
+    let appends: Vec<_> = (0..20)
+        .map(|number| {
+            let log = log.clone();
+            tokio::spawn(async move { log.append(entry(number)).await })
+        })
+        .collect();
+    for append in appends {
+        let outcome = append.await.unwrap();
+        assert!(matches!(outcome, Err(LogError::TimedOut { .. })), "{outcome:?}");
+    }
+    assert!((300..MAX_WAIT.as_millis()).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    gate.set(true);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_denies_and_the_log_goes_on_when_it_can() {
+    let (gate, kept) = gate();
+    let log = kept.log();
+    gate.fails.store(true, Ordering::SeqCst);
+    let error = log.append(entry(1)).await.unwrap_err();
+    assert_eq!(error.to_string(), "the decision log did not keep the decision");
+    assert_eq!(error.source().unwrap().to_string(), "the log cannot be written");
+    assert!(kept.journal.check().is_err());
+    gate.fails.store(false, Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while log.append(entry(2)).await.is_err() {
+        assert!(Instant::now() < deadline, "it does not go on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    kept.journal.check().unwrap();
+    assert_eq!(kept.journal.view().entries(), 0..1);
+}
+
+#[tokio::test]
+async fn a_closed_log_denies() {
+    let mut kept = Kept::new();
+    let log = kept.log();
+    let writing = kept.writing.take().unwrap();
+    tokio::task::spawn_blocking(move || writing.finish()).await.unwrap();
+    assert!(matches!(log.append(entry(1)).await, Err(LogError::Closed)));
+}
+
+#[test]
+fn a_decision_is_taken_at_its_longest_and_refused_one_byte_later() {
+    let of = |len: usize| {
+        let entry = entry(1);
+        let view = entry.view().unwrap();
+        let ruling = Ruling::deny(Vec::new());
+        let decision = Decision::new(view.id, view.decided_at, ruling, None, None, view.policy);
+        let question = Question::check(good_ask(1)).unwrap();
+        LogEntry::new(&decision, &vec![b'x'; len], &question, None)
+    };
+    assert!(of(MAX_DECISION_LEN).is_ok());
+    let refused = of(MAX_DECISION_LEN + 1);
+    assert!(matches!(refused, Err(LogError::TooLarge { decision, .. }) if decision == MAX_DECISION_LEN + 1));
+    assert!(MAX_DECISION_LEN + MAX_REQUEST_LEN <= MAX_BODY_LEN, "what is logged fits the journal");
 }
 
 #[test]
@@ -170,9 +241,13 @@ fn the_longest_question_fits_the_log() {
     ask.request.access = Some(longest_access());
     let question = Question::check(ask.clone()).unwrap();
     let asker = format!("spiffe://{}/enforcement/{}", "d".repeat(255), "n".repeat(64)).parse().unwrap();
-    let entry = LogEntry::new(decide(&default_engine(), ask), &question, Some(asker)).unwrap();
-    assert!(entry.request.len() > MAX_REQUEST_LEN * 9 / 10 && entry.request.len() <= MAX_REQUEST_LEN);
-    assert!(!entry.request.contains("a secret"), "a body is on record");
+    let decision = decide(&default_engine(), ask);
+    let answer = serde_json::to_vec(&decision).unwrap();
+    let entry = LogEntry::new(&decision, &answer, &question, Some(asker)).unwrap();
+    let json = std::str::from_utf8(entry.json().unwrap()).unwrap();
+    let request = json.len() - answer.len();
+    assert!(request > MAX_REQUEST_LEN * 9 / 10 && request <= MAX_REQUEST_LEN, "{request}");
+    assert!(!json.contains("a secret"), "a body is on record");
 }
 
 /// As much in the terms of AuthZEN as may be asked.

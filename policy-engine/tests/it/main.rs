@@ -10,6 +10,8 @@ mod default_policy;
 mod engine;
 mod fixtures;
 mod log;
+mod log_mask;
+mod log_query;
 mod native_door;
 mod policy_tests;
 mod schema;

@@ -18,9 +18,6 @@ impl Maintenance for SqliteStore {
         let limit = policy.max_rows.clamp(1, RetentionPolicy::MAX_ROWS);
         let before = |age: Option<Duration>| age.map(|age| now.minus(age));
         let mut purged = Purged { nonces: self.purge_nonces(now, limit).await?, ..Purged::default() };
-        if let Some(before) = before(policy.decisions) {
-            purged.decisions = self.purge_decisions(before, limit).await?;
-        }
         if let Some(before) = before(policy.attestations) {
             purged.attestations = self.delete(ATTESTATIONS, before, limit).await?;
             purged.refusals = self.delete(REFUSALS, before, limit).await?;
@@ -34,8 +31,8 @@ impl Maintenance for SqliteStore {
         let idle = now.minus(RetentionPolicy::IDLE_EVENT_LOG);
         let most_event_logs = limit.min(EVENT_LOGS_AT_ONCE);
         purged.event_logs = self.delete(EVENT_LOGS, idle, most_event_logs).await?;
-        let Purged { nonces, decisions, attestations, refusals, trust, certificates, .. } = purged;
-        let most = [nonces, decisions, attestations, refusals, trust, certificates].into_iter().max();
+        let Purged { nonces, attestations, refusals, trust, certificates, .. } = purged;
+        let most = [nonces, attestations, refusals, trust, certificates].into_iter().max();
         purged.more = most >= Some(u64::from(limit)) || purged.event_logs >= u64::from(most_event_logs);
         Ok(purged)
     }
@@ -116,26 +113,5 @@ impl SqliteStore {
             .map_err(PURGE.failed())?;
         tx.commit().await.map_err(PURGE.failed())?;
         Ok(u64::try_from(forgotten.len()).unwrap_or(u64::MAX))
-    }
-
-    /// Tells the log that retention has passed this instant, then deletes what it now may.
-    async fn purge_decisions(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let mut tx = self.write(PURGE).await?;
-        sqlx::query("UPDATE retention SET decisions_before_ms = max(decisions_before_ms, ?) WHERE id = 1")
-            .bind(before.unix_millis())
-            .execute(&mut *tx)
-            .await
-            .map_err(PURGE.failed())?;
-        let deleted = sqlx::query(
-            "DELETE FROM decisions WHERE number IN (SELECT number FROM decisions WHERE decided_at_ms < ? \
-             ORDER BY decided_at_ms LIMIT ?)",
-        )
-        .bind(before.unix_millis())
-        .bind(limit)
-        .execute(&mut *tx)
-        .await
-        .map_err(PURGE.failed())?;
-        tx.commit().await.map_err(PURGE.failed())?;
-        Ok(deleted.rows_affected())
     }
 }

@@ -8,7 +8,6 @@
 mod accept;
 mod attestations;
 mod boots;
-mod decisions;
 mod devices;
 mod enrolment;
 mod fields;

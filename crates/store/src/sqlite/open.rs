@@ -155,7 +155,7 @@ fn settings() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .foreign_keys(true)
         .pragma("trusted_schema", "OFF")
-        // Without it, REPLACE deletes rows past the triggers that keep the decision log.
+        // Without it, REPLACE deletes rows past the triggers that keep histories.
         .pragma("recursive_triggers", "ON")
         .disable_statement_logging()
 }

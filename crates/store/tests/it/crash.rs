@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use vouchsafe_model::AttestationId;
 use vouchsafe_store::{
-    Acceptance, AcceptedAttestation, AheadOutcome, AttestationRecord, Attestations, BootUpdate, DecisionLog,
-    ImaListChange, ImaListPart, Images, Logs, NonceSpending, Page, PageLimit, SqliteOptions, SqliteStore, TrustHistory,
+    Acceptance, AcceptedAttestation, AheadOutcome, AttestationRecord, Attestations, BootUpdate, ImaListChange,
+    ImaListPart, Images, Logs, NonceSpending, Page, PageLimit, SqliteOptions, SqliteStore, TrustHistory,
 };
 
 use crate::fixtures::{
-    accepted_and_moved, accepted_with_boot, ahead, ahead_part, at, attestation_id, create_token, decision, decision_id,
-    device_id, enrol, event_log, event_log_digest, ima_state, image, image_id, nonce, part, standing,
+    accepted_and_moved, accepted_with_boot, ahead, ahead_part, at, attestation_id, create_token, device_id, enrol,
+    event_log, event_log_digest, ima_state, image, image_id, nonce, part, standing,
 };
 use crate::sqlite::schema::assert_sound;
 
@@ -87,29 +87,24 @@ async fn attest(store: SqliteStore, device: u32) {
         let acceptance = store.accept_attestation(&evidence).await.unwrap();
         assert!(matches!(acceptance, Acceptance::Accepted(_)), "{acceptance:?}");
         println!("accepted {device} {number}");
-        store.append_decisions(&[decision(number)]).await.unwrap();
-        println!("decided {device} {number}");
     }
 }
 
-/// What a child acknowledged before it died: the numbers of attestations and of decisions, by device.
+/// What a child acknowledged before it died: the numbers of attestations, by device.
 #[derive(Default)]
 struct Acknowledged {
     accepted: BTreeMap<u32, Vec<u32>>,
-    decided: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Acknowledged {
     /// Notes a line of the child's, if it is an acknowledgement.
     fn note(&mut self, line: &str) -> bool {
         let mut words = line.split_whitespace();
-        let list = match words.next() {
-            Some("accepted") => &mut self.accepted,
-            Some("decided") => &mut self.decided,
-            _ => return false,
-        };
+        if words.next() != Some("accepted") {
+            return false;
+        }
         let mut number = || words.next().unwrap().parse().unwrap();
-        list.entry(number()).or_default().push(number());
+        self.accepted.entry(number()).or_default().push(number());
         true
     }
 }
@@ -177,8 +172,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_instant() {
         let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
         for device in 1..=DEVICES {
             let accepted = acknowledged.accepted.get(&device).map_or(&[][..], Vec::as_slice);
-            let decided = acknowledged.decided.get(&device).map_or(&[][..], Vec::as_slice);
-            assert_kept(&store, device, accepted, decided).await;
+            assert_kept(&store, device, accepted).await;
         }
         store.close().await;
         assert_sound(&mut crate::sqlite::connect(&path).await).await;
@@ -186,7 +180,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_instant() {
 }
 
 /// The store has what was acknowledged to this device, whole, and at most one piece more: the one under way.
-async fn assert_kept(store: &SqliteStore, device: u32, accepted: &[u32], decided: &[u32]) {
+async fn assert_kept(store: &SqliteStore, device: u32, accepted: &[u32]) {
     let last = last_number(store, device).await;
     if let Some(acknowledged) = accepted.last() {
         assert!((*acknowledged..=acknowledged + 1).contains(&last), "{last} is stored, {acknowledged} acknowledged");
@@ -206,9 +200,6 @@ async fn assert_kept(store: &SqliteStore, device: u32, accepted: &[u32], decided
         assert_eq!(spending, NonceSpending::AlreadySpent, "nonce {number}");
     }
     assert_boot(store, device, last).await;
-    for number in decided {
-        assert_eq!(store.decision(decision_id(*number)).await.unwrap(), Some(decision(*number)));
-    }
 }
 
 /// The boot record is that of the last attestation, neither older nor newer; a part that came ahead is of the one after it.

@@ -1,20 +1,17 @@
 //! Things to store. A number tells one from another: the same number makes the same thing.
 
-use vouchsafe_model::decision::Ruling;
 use vouchsafe_model::device::{DeviceKeys, HostFacts};
 use vouchsafe_model::finding::FindingCode;
 use vouchsafe_model::pcr::{PcrBank, PcrIndex, PcrSet, PcrValue};
 use vouchsafe_model::token::JoinToken;
-use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{
-    AttestationId, Coverage, Decision, DecisionId, Device, DeviceId, DeviceState, EndorsementGrade, EnrolmentId,
-    Finding, HashAlgorithm, Image, ImageDocument, ImageId, Reason, ReferenceValues, Sha256Digest, Timestamp, TokenId,
-    Verdict,
+    AttestationId, Coverage, Device, DeviceId, DeviceState, EndorsementGrade, EnrolmentId, Finding, HashAlgorithm,
+    Image, ImageDocument, ImageId, ReferenceValues, Sha256Digest, Timestamp, TokenId, Verdict,
 };
 use vouchsafe_store::{
     AcceptedAttestation, BootUpdate, BootVersion, EnrolmentOutcome, ImaAhead, ImaAheadPart, ImaListChange, ImaListPart,
-    ImageMove, InitialTrust, LoggedDecision, NewEnrolment, NonceUse, Standing, Store, StoredEvidence, TpmReading,
-    TrustSequence, TrustUpdate,
+    ImageMove, InitialTrust, NewEnrolment, NonceUse, Standing, Store, StoredEvidence, TpmReading, TrustSequence,
+    TrustUpdate,
 };
 
 /// What the verdicts here looked at.
@@ -282,26 +279,3 @@ pub(crate) fn ahead_part(begins: bool, part: ImaListPart) -> ImaAheadPart {
 
 /// What held no whole entry.
 pub(crate) const NO_PART: ImaAheadPart = ImaAheadPart { begins: false, part: None };
-
-pub(crate) fn decision_id(number: u32) -> DecisionId {
-    DecisionId::new(at(i64::from(number)), &entropy(number))
-}
-
-/// A decision about device 1: odd numbers are denials.
-pub(crate) fn decision(number: u32) -> LoggedDecision {
-    decision_about(number, Some(device_id(1)))
-}
-
-pub(crate) fn decision_about(number: u32, device: Option<DeviceId>) -> LoggedDecision {
-    let reason = Reason { code: "device.score".to_owned(), message: format!("\"{number}\" \u{1F512}\0"), fix: None };
-    let ruling = if number % 2 == 1 { Ruling::deny(vec![reason]) } else { Ruling::allow(vec![reason]) };
-    LoggedDecision {
-        decision: Decision::new(decision_id(number), at(i64::from(number)), ruling, device, None, digest(b'p', 0)),
-        request: format!(r#"{{ "path": "/{number}", "weight": 1.10 }}"#),
-    }
-}
-
-/// A decision of this number at another instant and with a score.
-pub(crate) fn decided(number: u32, at: Timestamp, score: Option<ScoreExplanation>) -> Decision {
-    Decision::new(decision_id(number), at, Ruling::allow(Vec::new()), None, score, digest(b'p', 0))
-}

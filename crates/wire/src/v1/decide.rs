@@ -46,6 +46,21 @@ pub struct Decisions {
     pub decisions: Vec<Decision>,
 }
 
+/// A decision as the log has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordedDecision {
+    /// Its place in the log; the first is 0.
+    pub number: u64,
+    /// Its name.
+    pub id: DecisionId,
+    /// When it was made.
+    pub decided_at: Timestamp,
+    /// `decision`, `question` and `asked_by`, less what the policy leaves out of the log (`erased` and `masked` name that);
+    /// `null` when it drops all.
+    #[schema(value_type = Option<Object>)]
+    pub entry: Option<serde_json::Value>,
+}
+
 /// A decision as it was logged, without its score's parts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LoggedDecision {

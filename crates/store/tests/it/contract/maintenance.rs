@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_store::{
-    AttestationRecord, CertificateRecording, DecisionFilter, IssuedCertificate, Page, Purged, RefusedEvidence,
-    RetentionPolicy, Store,
+    AttestationRecord, CertificateRecording, IssuedCertificate, Page, Purged, RefusedEvidence, RetentionPolicy, Store,
 };
 
 use super::on_every_store;
 use crate::fixtures::{
-    accepted, accepted_with_boot, at, attestation_id, decision, decision_id, device_id, digest, enrol, enrolment_id,
-    event_log, event_log_digest, first_device, standing,
+    accepted, accepted_with_boot, at, attestation_id, device_id, digest, enrol, enrolment_id, event_log,
+    event_log_digest, first_device, standing,
 };
 
 on_every_store! {
     a_store_that_works_says_so,
     nothing_but_nonces_is_forgotten_unless_it_is_asked_for,
-    old_decisions_are_forgotten,
     old_attestations_are_forgotten_but_the_last_of_each_device,
     old_refusals_are_forgotten,
     certificates_that_ended_are_forgotten_but_the_present_ones,
@@ -56,26 +54,10 @@ async fn nothing_but_nonces_is_forgotten_unless_it_is_asked_for(store: Arc<dyn S
     first_device(&*store).await;
     attest(&*store, 1, 1..=3).await;
     refuse(&*store, 4).await;
-    store.append_decisions(&[decision(1)]).await.unwrap();
     let purged = store.purge(at(1_000_000), &RetentionPolicy::FOR_EVER).await.unwrap();
     assert_eq!(purged, Purged { nonces: 3, ..Purged::default() });
     assert_eq!(store.attestation_history(device_id(1), Page::default()).await.unwrap().len(), 3);
     assert_eq!(store.trust_history(device_id(1), at(0), at(9), Page::default()).await.unwrap().len(), 4);
-}
-
-async fn old_decisions_are_forgotten(store: Arc<dyn Store>) {
-    let batch: Vec<_> = (1..=5).map(decision).collect();
-    store.append_decisions(&batch).await.unwrap();
-    let policy = RetentionPolicy { decisions: Some(HOUR), ..RetentionPolicy::FOR_EVER };
-    let purged = store.purge(at(3600 + 3), &policy).await.unwrap();
-    assert_eq!(purged, Purged { decisions: 2, ..Purged::default() });
-    let left = store.list_decisions(&DecisionFilter::default(), Page::default()).await.unwrap();
-    assert_eq!(left, [decision(5), decision(4), decision(3)]);
-    assert_eq!(store.decision(decision_id(2)).await.unwrap(), None);
-    // With the clock put back, it forgets no more, and what comes is kept.
-    assert_eq!(store.purge(at(3600), &policy).await.unwrap(), Purged::default());
-    store.append_decisions(&[decision(6)]).await.unwrap();
-    assert_eq!(store.decision(decision_id(6)).await.unwrap(), Some(decision(6)));
 }
 
 async fn old_attestations_are_forgotten_but_the_last_of_each_device(store: Arc<dyn Store>) {

@@ -2,7 +2,6 @@
 //! [`on_every_store`] and is done when all of them pass.
 
 mod attestations;
-mod decisions;
 mod devices;
 mod enrolment;
 mod ima_lists;

@@ -1,14 +1,14 @@
 //! Rows that cannot be what was stored are reported, and never a panic.
 
 use vouchsafe_store::{
-    Acceptance, Attestations, BootVersion, DecisionFilter, DecisionLog, DeviceFilter, Devices, Entity, Images, Logs,
-    Page, Revocations, SqliteStore, StoreError, Tokens, TrustHistory, TrustSequence,
+    Acceptance, Attestations, BootVersion, DeviceFilter, Devices, Entity, Images, Logs, Page, Revocations, SqliteStore,
+    StoreError, Tokens, TrustHistory, TrustSequence,
 };
 
 use super::{connect, execute, open};
 use crate::fixtures::{
-    NO_PART, accepted, accepted_with_boot, ahead, at, attestation_id, create_token, decision, decision_id, device_id,
-    digest, documented, enrol, event_log, event_log_digest, first_device, image_id,
+    NO_PART, accepted, accepted_with_boot, ahead, at, attestation_id, create_token, device_id, digest, documented,
+    enrol, event_log, event_log_digest, first_device, image_id,
 };
 
 /// Every way to read what is corrupt: all must fail, and say what about.
@@ -28,8 +28,6 @@ async fn failures(store: &SqliteStore) -> Vec<StoreError> {
         store.event_log(event_log_digest(1)).await.err(),
         store.boot(device_id(1)).await.err(),
         store.dbx().await.err(),
-        store.decision(decision_id(1)).await.err(),
-        store.list_decisions(&DecisionFilter::default(), Page::default()).await.err(),
     ]
     .into_iter()
     .flatten()
@@ -88,7 +86,6 @@ const CASES: &[(Entity, &str, &str)] = &[
         "DROP TRIGGER attestations_are_never_changed; PRAGMA ignore_check_constraints = ON; \
              UPDATE attestations SET reset_count = 4294967296",
     ),
-    (Entity::Decision, "decision", "DROP TRIGGER decisions_are_never_changed; UPDATE decisions SET decision = 'yes'"),
 ];
 
 #[tokio::test]
@@ -104,7 +101,6 @@ async fn what_does_not_parse_is_corrupt() {
         store.put_ima_ahead(device_id(1), Some(BootVersion::FIRST), &ahead(2), &NO_PART).await.unwrap();
         store.create_image_with_document(&documented(1, &[2]), "text", None).await.unwrap();
         store.put_dbx("x64", digest(b'x', 1), Some(at(0)), b"dbx", at(0)).await.unwrap();
-        store.append_decisions(&[decision(1)]).await.unwrap();
         assert!(failures(&store).await.is_empty(), "all can be read before");
 
         execute(&mut connect(&path).await, sql).await.expect(sql);

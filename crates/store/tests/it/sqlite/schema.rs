@@ -1,11 +1,11 @@
 //! What the schema refuses, whoever asks.
 
 use sqlx::SqliteConnection;
-use vouchsafe_store::{Attestations, BootVersion, DecisionLog, Devices, ImaListChange, Images, Logs, TrustSequence};
+use vouchsafe_store::{Attestations, BootVersion, Devices, ImaListChange, Images, Logs, TrustSequence};
 
 use super::{connect, execute, open};
 use crate::fixtures::{
-    accepted, accepted_with_boot, ahead, ahead_part, at, decision, device_id, documented, event_log, event_log_digest,
+    accepted, accepted_with_boot, ahead, ahead_part, at, device_id, documented, event_log, event_log_digest,
     first_device, part, standing, update,
 };
 
@@ -30,7 +30,6 @@ async fn furnished() -> (tempfile::TempDir, SqliteConnection) {
     let list = ahead_part(true, part(5, 100, 100));
     store.put_ima_ahead(device_id(1), Some(BootVersion::new(3)), &ahead(5), &list).await.unwrap();
     store.create_image_with_document(&documented(2, &[1]), "text", None).await.unwrap();
-    store.append_decisions(&[decision(1), decision(2)]).await.unwrap();
     store.close().await;
     let mut connection = connect(&path).await;
     execute(&mut connection, "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON").await.unwrap();
@@ -41,13 +40,6 @@ async fn furnished() -> (tempfile::TempDir, SqliteConnection) {
 async fn history_is_neither_rewritten_nor_deleted() {
     let (_folder, mut connection) = furnished().await;
     for (sql, because) in [
-        ("UPDATE decisions SET outcome = 'allow'", "the decision log is append-only"),
-        ("UPDATE decisions SET request = '{}' WHERE number = 1", "the decision log is append-only"),
-        ("DELETE FROM decisions WHERE number = 1", "retention has not passed this decision"),
-        (
-            "REPLACE INTO decisions VALUES (1, 'x', 0, 'allow', NULL, '{}', '{}')",
-            "retention has not passed this decision",
-        ),
         ("UPDATE attestations SET verdict = '{}'", "attestations are never changed"),
         ("UPDATE trust_history SET state = '{}'", "trust histories are append-only"),
         ("UPDATE retention SET nonces_through_ms = nonces_through_ms - 1", "what was forgotten stays forgotten"),
@@ -84,9 +76,6 @@ async fn a_device_and_what_it_points_to_are_found_in_one_search_each() {
              WHERE device = 'a' AND at_ms <= 1 ORDER BY sequence DESC LIMIT 1",
             "USING COVERING INDEX trust_by_device_and_time (device=?)",
         ),
-        ("SELECT * FROM decisions WHERE device = 'a' ORDER BY decided_at_ms DESC, number DESC", "decisions_by_device"),
-        ("SELECT * FROM decisions WHERE outcome = 'deny' ORDER BY decided_at_ms DESC, number DESC", "denials_by_time"),
-        ("SELECT * FROM decisions WHERE true ORDER BY decided_at_ms DESC, number DESC", "decisions_by_time"),
         (
             "SELECT * FROM event_logs l WHERE l.last_of_use_ms < 1 \
              AND NOT EXISTS (SELECT 1 FROM boots WHERE event_log = l.digest) ORDER BY l.last_of_use_ms",

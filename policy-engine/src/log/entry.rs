@@ -1,0 +1,133 @@
+//! What is kept of a decision.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use vouchsafe_model::spiffe::SpiffeId;
+use vouchsafe_model::{Decision, DecisionId, Timestamp};
+use vouchsafe_wire::v1::decide::{AskDecision, LoggedDecision};
+
+use super::LogError;
+use crate::question::Question;
+
+/// The most bytes of what is logged besides the decision. The bounds of a [`Question`] keep every request below it.
+pub const MAX_REQUEST_LEN: usize = 64 * 1024;
+/// The most bytes of a decision that is logged.
+pub const MAX_DECISION_LEN: usize = 64 * 1024;
+
+/// A decision and what it was about: `{"decision":…,"question":…,"asked_by":…}`. It carries no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    id: DecisionId,
+    decided_at: Timestamp,
+    /// Empty when the policy dropped it.
+    json: Bytes,
+}
+
+/// A logged entry that is not as it was made: the policy left out parts of it, or all.
+#[derive(Debug, thiserror::Error)]
+#[error("the logged decision cannot be read in full")]
+pub struct UnreadableEntry(#[source] serde_json::Error);
+
+/// An entry as it is read.
+#[derive(Deserialize)]
+struct Logged {
+    decision: Decision,
+    question: AskDecision,
+    #[serde(default)]
+    asked_by: Option<SpiffeId>,
+}
+
+impl LogEntry {
+    /// The record of a decision about a question, and who asked it. `answer` is the JSON of the decision, which is written
+    /// once and then answered and logged.
+    ///
+    /// # Errors
+    /// `TooLarge` when it is larger than is logged.
+    pub fn new(
+        decision: &Decision,
+        answer: &[u8],
+        question: &Question,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Self, LogError> {
+        /// Room for most requests, so that they are not written in several steps.
+        const TYPICAL_REQUEST_LEN: usize = 640;
+        let question = without_body(question.ask());
+        let mut json = Vec::with_capacity(answer.len() + TYPICAL_REQUEST_LEN);
+        json.extend_from_slice(b"{\"decision\":");
+        json.extend_from_slice(answer);
+        member(&mut json, b",\"question\":", &*question);
+        if let Some(asked_by) = &asked_by {
+            member(&mut json, b",\"asked_by\":", asked_by);
+        }
+        json.push(b'}');
+        let (decision_len, request) = (answer.len(), json.len() - answer.len());
+        if decision_len > MAX_DECISION_LEN || request > MAX_REQUEST_LEN {
+            return Err(LogError::TooLarge { decision: decision_len, request });
+        }
+        Ok(Self { id: decision.id(), decided_at: decision.decided_at(), json: json.into() })
+    }
+
+    /// The same entry with another text.
+    pub(super) fn with_json(self, json: Bytes) -> Self {
+        Self { json, ..self }
+    }
+
+    /// What is left of it when the policy drops it.
+    pub(super) fn dropped(self) -> Self {
+        self.with_json(Bytes::new())
+    }
+
+    /// The decision's name.
+    pub fn id(&self) -> DecisionId {
+        self.id
+    }
+
+    /// When it was made.
+    pub fn decided_at(&self) -> Timestamp {
+        self.decided_at
+    }
+
+    /// The entry as JSON in one line; `None` when the policy dropped it.
+    pub fn json(&self) -> Option<&Bytes> {
+        Some(&self.json).filter(|json| !json.is_empty())
+    }
+
+    /// The record as it is shown, if it is whole.
+    ///
+    /// # Errors
+    /// When the policy left out parts of it.
+    pub fn view(&self) -> Result<LoggedDecision, UnreadableEntry> {
+        let Logged { decision, question, asked_by } = serde_json::from_slice(&self.json).map_err(UnreadableEntry)?;
+        Ok(LoggedDecision {
+            id: decision.id(),
+            decided_at: decision.decided_at(),
+            outcome: decision.outcome(),
+            reasons: decision.reasons().to_vec(),
+            device: decision.device(),
+            score: decision.score().map(|explanation| explanation.score),
+            policy: decision.policy(),
+            asked_by,
+            question,
+        })
+    }
+}
+
+fn member(json: &mut Vec<u8>, name: &[u8], value: &impl Serialize) {
+    json.extend_from_slice(name);
+    // Texts, numbers and names always have a JSON form, and a `Vec` takes whatever is written to it.
+    let _ = serde_json::to_writer(json, value);
+}
+
+/// The question without the body of its HTTP request, which may hold anything and is for the policy alone.
+fn without_body(ask: &AskDecision) -> Cow<'_, AskDecision> {
+    if ask.request.http.as_ref().is_none_or(|http| http.body.is_none()) {
+        return Cow::Borrowed(ask);
+    }
+    let mut ask = ask.clone();
+    if let Some(http) = &mut ask.request.http {
+        http.body = None;
+    }
+    Cow::Owned(ask)
+}
