@@ -19,7 +19,7 @@ pub use error::{ClientError, RequestError};
 
 /// The largest answer that is read, in bytes: a verdict with as many findings as it may have, whose every byte JSON has to
 /// escape. Evidence of a host after an update that nobody announced is answered with hundreds of them.
-pub const MAX_ANSWER: usize = 3 * 1024 * 1024;
+pub const MAX_ANSWER: usize = 6 * 1024 * 1024;
 /// How long a connection may take, the TPM's signature included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(25);
 /// How long a connection is kept for the next part of a list. Reading and compressing one takes well below a second.

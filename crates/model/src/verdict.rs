@@ -83,7 +83,7 @@ impl From<UncheckedVerdict> for Verdict {
 
 impl Verdict {
     /// The most findings of one verdict. An appraisal tells the worst, and counts the rest in the last one.
-    pub const MAX_FINDINGS: usize = 256;
+    pub const MAX_FINDINGS: usize = 512;
 
     /// Concludes from findings.
     ///
