@@ -3,6 +3,7 @@
 //! A door turns what came into a [`Question`](crate::Question), has it [decided](crate::Decider), and tells the answer in
 //! its protocol. It decides nothing: whatever it does not understand, it refuses, and no refusal can be taken for an allow.
 
+pub mod http_request;
 pub mod native;
 
 use axum::Router;
