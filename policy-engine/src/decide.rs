@@ -6,7 +6,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use vouchsafe_model::decision::Ruling;
 use vouchsafe_model::trust::ScoreExplanation;
-use vouchsafe_model::{Decision, DecisionId, Sha256Digest, Timestamp};
+use vouchsafe_model::{Decision, DecisionId, Outcome, Reason, Sha256Digest, Timestamp};
 use vouchsafe_policies::Bundle;
 
 use crate::compile::CompileError;
@@ -93,13 +93,39 @@ impl PolicyEngine {
     ///
     /// The decision may be acted upon when it is logged, and not before.
     pub fn decide(&self, question: &Question, now: Timestamp, entropy: &[u8; 10]) -> Decision {
+        self.decide_noting(question, Vec::new(), now, entropy)
+    }
+
+    /// The same, with what the asker's door has to say besides: the notes follow the reasons of the policy and decide
+    /// nothing.
+    pub fn decide_noting(
+        &self,
+        question: &Question,
+        notes: Vec<Reason>,
+        now: Timestamp,
+        entropy: &[u8; 10],
+    ) -> Decision {
         let started = Instant::now();
         let active = self.active.load();
         let (ruling, score) = self.rule(&active, question, now);
         let id = DecisionId::new(now, entropy);
-        let decision = Decision::new(id, now, ruling, question.ask().device, score, active.hash);
+        let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash);
         metrics::decided(decision.outcome(), started.elapsed());
         decision
+    }
+
+    /// Denies without asking the policy: what is asked is not known well enough to be decided over.
+    pub fn deny(&self, question: &Question, reason: Reason, now: Timestamp, entropy: &[u8; 10]) -> Decision {
+        let started = Instant::now();
+        let (ruling, id) = (Ruling::deny(vec![reason]), DecisionId::new(now, entropy));
+        let decision = Decision::new(id, now, ruling, question.ask().device, None, self.policy());
+        metrics::decided(decision.outcome(), started.elapsed());
+        decision
+    }
+
+    /// What the answer to a question would be at an instant, if nothing came between. It is nobody's answer.
+    pub fn foresee(&self, question: &Question, at: Timestamp) -> Outcome {
+        self.rule(&self.active.load(), question, at).0.outcome()
     }
 
     fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> (Ruling, Option<ScoreExplanation>) {

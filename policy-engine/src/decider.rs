@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use vouchsafe_http::entropy::EntropyFailed;
 use vouchsafe_http::{Clock, Entropy};
-use vouchsafe_model::Decision;
 use vouchsafe_model::spiffe::SpiffeId;
+use vouchsafe_model::{Decision, Reason};
 
 use crate::decide::PolicyEngine;
 use crate::log::{DecisionLog, LogEntry, LogError};
 use crate::metrics;
-use crate::question::Question;
+use crate::question::{Question, QuestionError};
 
 /// The one way from a question to an answer, whatever the door that it came through.
 #[derive(Clone)]
@@ -41,6 +41,9 @@ pub enum NotDecided {
     /// The decision cannot be written down.
     #[error("the decision has no JSON form")]
     Unwritable(#[from] serde_json::Error),
+    /// What is asked cannot be put into a question.
+    #[error(transparent)]
+    Unaskable(#[from] QuestionError),
     /// The decision was made, and could not be put on record.
     #[error(transparent)]
     NotLogged(#[from] LogError),
@@ -55,8 +58,45 @@ impl Decider {
     /// # Errors
     /// When the decision is not known to be on record.
     pub async fn decide(&self, question: Question, asked_by: Option<SpiffeId>) -> Result<Answer, NotDecided> {
+        self.decide_noting(question, Vec::new(), asked_by).await
+    }
+
+    /// The same, with notes after the reasons of the policy.
+    ///
+    /// # Errors
+    /// When the decision is not known to be on record.
+    pub async fn decide_noting(
+        &self,
+        question: Question,
+        notes: Vec<Reason>,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Answer, NotDecided> {
         let entropy = self.entropy.bytes()?;
-        let decision = self.engine.decide(&question, self.clock.now(), &entropy);
+        let decision = self.engine.decide_noting(&question, notes, self.clock.now(), &entropy);
+        self.put_on_record(decision, question, asked_by).await
+    }
+
+    /// Denies for a reason of the door's own, without asking the policy, and puts that on record.
+    ///
+    /// # Errors
+    /// When the decision is not known to be on record.
+    pub async fn deny(
+        &self,
+        question: Question,
+        reason: Reason,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Answer, NotDecided> {
+        let entropy = self.entropy.bytes()?;
+        let decision = self.engine.deny(&question, reason, self.clock.now(), &entropy);
+        self.put_on_record(decision, question, asked_by).await
+    }
+
+    async fn put_on_record(
+        &self,
+        decision: Decision,
+        question: Question,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Answer, NotDecided> {
         // Written before the wait, and given to nobody before its end.
         let mut json = Vec::with_capacity(TYPICAL_LEN);
         serde_json::to_writer(&mut json, &decision)?;

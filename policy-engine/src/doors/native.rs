@@ -125,6 +125,6 @@ pub(crate) fn not_decided(error: NotDecided) -> HttpProblem {
             HttpProblem::new(StatusCode::SERVICE_UNAVAILABLE, "decision.not_logged", title)
                 .with_detail("Treat this as a deny, and ask again.")
         }
-        NotDecided::Entropy(_) | NotDecided::Unwritable(_) => HttpProblem::internal(error),
+        NotDecided::Entropy(_) | NotDecided::Unwritable(_) | NotDecided::Unaskable(_) => HttpProblem::internal(error),
     }
 }

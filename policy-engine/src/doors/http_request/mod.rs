@@ -84,7 +84,7 @@ impl RawRequest<'_> {
             host: shown(self.authority, HttpRequest::MAX_HOST_LEN, ""),
             path: raw_path.clone(),
             raw_path,
-            query: query.map(|query| secret::mask_query(&shown(query, HttpRequest::MAX_PATH_LEN / 2, ""))),
+            query: query.map(|query| secret::mask_query(shown(query, HttpRequest::MAX_PATH_LEN / 2, ""))),
             ..HttpRequest::default()
         }
     }

@@ -5,7 +5,7 @@ use vouchsafe_wire::v1::decide::AskDecision;
 use super::*;
 use crate::question::Question;
 
-fn raw<'a>(target: &'a [u8]) -> RawRequest<'a> {
+fn raw(target: &[u8]) -> RawRequest<'_> {
     RawRequest {
         method: b"GET",
         scheme: Some(b"https"),
@@ -359,17 +359,17 @@ fn credentials_in_a_query_are_masked_however_they_are_spelled() {
 
 #[test]
 fn a_body_is_text_and_cut_at_its_longest() {
-    let with_body = |body: &[u8]| {
+    let read = |body: &[u8]| {
         let http = RawRequest { body: Some(body), ..raw(b"/") }.normalise().unwrap();
         (http.body, http.body_is_partial)
     };
-    assert_eq!(with_body(b"{}"), (Some("{}".into()), false));
-    assert_eq!(with_body(b"\xFF"), (None, false));
+    assert_eq!(read(b"{}"), (Some("{}".into()), false));
+    assert_eq!(read(b"\xFF"), (None, false));
     let max = HttpRequest::MAX_BODY_LEN;
-    assert_eq!(with_body("x".repeat(max).as_bytes()), (Some("x".repeat(max)), false));
-    assert_eq!(with_body("x".repeat(max + 1).as_bytes()), (Some("x".repeat(max)), true));
+    assert_eq!(read("x".repeat(max).as_bytes()), (Some("x".repeat(max)), false));
+    assert_eq!(read("x".repeat(max + 1).as_bytes()), (Some("x".repeat(max)), true));
     let in_a_character = format!("{}ä", "x".repeat(max - 1));
-    assert_eq!(with_body(in_a_character.as_bytes()), (Some("x".repeat(max - 1)), true));
+    assert_eq!(read(in_a_character.as_bytes()), (Some("x".repeat(max - 1)), true));
     let partial = RawRequest { body: Some(b"a"), body_is_partial: true, ..raw(b"/") }.normalise().unwrap();
     assert!(partial.body_is_partial);
 }
