@@ -13,6 +13,7 @@ mod image;
 mod init;
 mod operate;
 mod output;
+mod point;
 mod policy;
 mod produce;
 mod profile;
@@ -61,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Decision(args) => return operate(Operation::Decision(args)),
         Command::Verify(args) => return verify::run(args),
         Command::Appraise(args) => return appraise::run(args),
+        Command::Point(args) => point::run(args)?,
         Command::Policy(args) => return policy::run(args),
         Command::Completions(args) => produce::completions(&args)?,
         Command::Man(args) => produce::manual(&args)?,

@@ -297,10 +297,9 @@ mod tests {
     fn the_terms_of_authzen_are_taken_at_their_largest_and_refused_one_byte_later() {
         let with = |change: &dyn Fn(&mut Access)| {
             let mut access = Access::default();
-            for text in [&mut access.subject.r#type, &mut access.subject.id, &mut access.action.name] {
-                "x".clone_into(text);
-            }
-            ("r".clone_into(&mut access.resource.r#type), "r".clone_into(&mut access.resource.id));
+            let (subject, resource) = (&mut access.subject, &mut access.resource);
+            let names = [&mut subject.r#type, &mut subject.id, &mut resource.r#type, &mut resource.id];
+            names.into_iter().chain([&mut access.action.name]).for_each(|text| "x".clone_into(text));
             change(&mut access);
             let length = serde_json::to_string(&access).unwrap().len();
             (length, changed(|ask| ask.request.access = Some(access)))

@@ -7,6 +7,7 @@ pub(crate) mod decision;
 pub(crate) mod device;
 pub(crate) mod image;
 pub(crate) mod init;
+pub(crate) mod point;
 pub(crate) mod policy;
 pub(crate) mod produce;
 pub(crate) mod secureboot;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Decision(decision::DecisionArgs),
     Verify(verify::VerifyArgs),
     Appraise(appraise::AppraiseArgs),
+    Point(point::PointArgs),
     Policy(policy::PolicyArgs),
     Completions(produce::CompletionsArgs),
     Man(produce::ManArgs),

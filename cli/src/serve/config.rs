@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use vouchsafe_model::spiffe::TrustDomain;
+use vouchsafe_policy_engine::doors::PointSettings;
 use vouchsafe_trust_engine::TrustEngineConfig;
 
 /// The settings of `vouchsafe serve`. Paths are relative to the folder of the file.
@@ -25,6 +26,9 @@ pub(crate) struct ServerConfig {
     /// The policy.
     #[serde(default)]
     pub(crate) policy: PolicyConfig,
+    /// Enforcement points that have a key, or are believed in what they pass on.
+    #[serde(default)]
+    pub(crate) points: Vec<PointSettings>,
     /// The trust model.
     #[serde(default)]
     pub(crate) model: ModelConfig,
@@ -49,6 +53,16 @@ pub(crate) struct ListenConfig {
     pub(crate) api: SocketAddr,
     /// Probes and scrapers on this machine: plain HTTP.
     pub(crate) ops: SocketAddr,
+    /// Enforcement points that have a key in place of a certificate; nowhere if it is not set.
+    #[serde(default)]
+    pub(crate) points: Option<SocketAddr>,
+    /// Whether that door has TLS. Without, it may be on this machine alone.
+    #[serde(default = "yes")]
+    pub(crate) points_tls: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How agents reach the server.

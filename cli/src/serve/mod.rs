@@ -1,4 +1,4 @@
-//! `vouchsafe serve`: both engines in one process, over one SQLite file, behind three doors.
+//! `vouchsafe serve`: both engines in one process, over one SQLite file, behind their doors.
 //!
 //! This is where the trust engine and the policy engine meet: records go from one to the other through [`records`],
 //! decisions from the other to the store through [`decisions`]. Nothing else knows both.
@@ -31,8 +31,9 @@ use crate::failure::Hint as _;
 /// Run the server: both engines in one process, over one SQLite file.
 ///
 /// Listens at three doors: enrolment (hosts that have no identity yet), the API (everyone who has one; TLS demands a client
-/// certificate) and operations (plain HTTP on this machine: health, metrics, OpenAPI). Stops in good order on SIGTERM or
-/// Ctrl-C: requests in flight are answered first.
+/// certificate) and operations (plain HTTP on this machine: health, metrics, OpenAPI); and at a fourth, for enforcement
+/// points that have a key, if the settings name one. Stops in good order on SIGTERM or Ctrl-C: requests in flight are
+/// answered first.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  vouchsafe serve --dir /var/lib/vouchsafe\n  \
     VOUCHSAFE_SERVER_LOG__LEVEL=debug vouchsafe serve --dir ./engine")]
@@ -77,6 +78,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let records = Arc::new(RecordTable::new());
     let policy = PolicyEngine::new(&files::policy(&layout, &config)?, records.clone(), EngineSettings::default());
     let policy = Arc::new(policy.context("the policy cannot be used")?);
+    let points = doors::points(&config)?;
     let authority = Arc::new(files::authority(&layout, &config)?);
     let trust = Arc::new(TrustEngine::new(Parts {
         config: config.trust.clone(),
@@ -105,7 +107,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         config,
         trust,
         result_keys,
-        decider,
+        decisions: vouchsafe_policy_engine::doors::Doors::new(decider).with_points(points),
         records,
         store: shared.clone(),
         authority,

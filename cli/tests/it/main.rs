@@ -16,6 +16,7 @@ mod eventlog;
 mod help;
 mod image_files;
 mod init;
+mod point;
 mod policy;
 mod produce;
 mod quote;

@@ -6,7 +6,9 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod callers;
 mod default_policy;
+mod doors;
 mod engine;
 mod fixtures;
 mod log;
