@@ -97,6 +97,7 @@ impl Decider {
         question: Question,
         asked_by: Option<SpiffeId>,
     ) -> Result<Answer, NotDecided> {
+        let question = question.without_body();
         // Written before the wait, and given to nobody before its end.
         let mut json = Vec::with_capacity(TYPICAL_LEN);
         serde_json::to_writer(&mut json, &decision)?;

@@ -86,6 +86,15 @@ impl Question {
     pub fn ask(&self) -> &AskDecision {
         &self.0
     }
+
+    /// The question as it is logged: without the body of its HTTP request, which may hold anything, secrets too.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        if let Some(http) = &mut self.0.request.http {
+            http.body = None;
+        }
+        self
+    }
 }
 
 fn check_http(http: &HttpRequest) -> Result<(), QuestionError> {

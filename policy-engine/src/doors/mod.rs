@@ -4,6 +4,9 @@
 //! its protocol. It decides nothing: whatever it does not understand, it refuses, and no refusal can be taken for an allow.
 
 pub mod caller;
+pub mod envoy;
+pub mod forward_auth;
+mod forwarded;
 pub mod http_request;
 pub mod native;
 
@@ -55,7 +58,7 @@ impl FromRef<Doors> for Points {
 
 /// The routes of all doors, to be surrounded by [`vouchsafe_http::api()`] or [`vouchsafe_http::api_by_key()`].
 pub fn routes(doors: &Doors) -> Router {
-    native::routes(doors)
+    native::routes(doors).merge(envoy::routes(doors)).merge(forward_auth::routes(doors))
 }
 
 /// The paths that need no certificate and no key where keys are taken.
@@ -68,5 +71,8 @@ pub fn refusal(path: &str, problem: HttpProblem) -> Response {
 
 /// The OpenAPI description of all doors.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    native::NativeApi::openapi()
+    let mut document = native::NativeApi::openapi();
+    document.merge(envoy::openapi());
+    document.merge(forward_auth::ForwardAuthApi::openapi());
+    document
 }

@@ -192,7 +192,7 @@ fn hosts_that_servers_read_differently_are_refused() {
         ("0x7f.0.0.1", Address),
         ("127.0.0.0x1", Address),
         ("010.0.0.1", Address),
-        ("[::1", Address),
+        ("[::1", Port),
         ("[::1%25eth0]", Address),
         ("[192.0.2.1]", Address),
         ("wiki.example.org:", Port),
@@ -334,10 +334,10 @@ fn fields_are_taken_at_their_most_and_refused_one_later() {
     let same = |count: usize| with_fields(&vec![("x-a", "1"); count]).map(drop);
     assert_eq!(same(MAX_FIELDS), Ok(()));
     assert_eq!(same(MAX_FIELDS + 1), Err(Ambiguity::TooLarge { part, max: MAX_FIELDS }));
-    let named = |length: usize| with_fields(&[("x".repeat(length).as_str(), "1")]).map(drop);
+    let of_length = |length: usize| with_fields(&[("x".repeat(length).as_str(), "1")]).map(drop);
     let (part, max) = ("name of a header field", HttpRequest::MAX_HEADER_NAME_LEN);
-    assert_eq!(named(max), Ok(()));
-    assert_eq!(named(max + 1), Err(Ambiguity::TooLarge { part, max }));
+    assert_eq!(of_length(max), Ok(()));
+    assert_eq!(of_length(max + 1), Err(Ambiguity::TooLarge { part, max }));
 }
 
 #[test]
