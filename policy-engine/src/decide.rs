@@ -71,6 +71,7 @@ impl PolicyEngine {
         let active = Active::compile(bundle, self.settings)?;
         let hash = active.hash;
         self.active.store(Arc::new(active));
+        self.records.changes().tell_all();
         Ok(hash)
     }
 

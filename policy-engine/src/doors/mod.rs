@@ -8,7 +8,9 @@ pub mod envoy;
 pub mod forward_auth;
 mod forwarded;
 pub mod http_request;
+pub mod kubernetes;
 pub mod native;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use axum::extract::FromRef;
 use axum::response::Response;
 use utoipa::OpenApi;
 use vouchsafe_http::HttpProblem;
+
+pub use watch::{WatchSettings, Watches};
 
 pub use caller::{Caller, Forward, NotBelieved, PointSettings, Points, PointsError};
 
@@ -29,12 +33,14 @@ pub struct Doors {
     pub decider: Arc<Decider>,
     /// Who is believed in what.
     pub points: Points,
+    /// The watches that are open.
+    pub watches: Watches,
 }
 
 impl Doors {
     /// Doors at which no point is registered.
     pub fn new(decider: Decider) -> Self {
-        Self { decider: Arc::new(decider), points: Points::default() }
+        Self { decider: Arc::new(decider), points: Points::default(), watches: Watches::default() }
     }
 
     /// The same doors with these points registered.
@@ -58,7 +64,11 @@ impl FromRef<Doors> for Points {
 
 /// The routes of all doors, to be surrounded by [`vouchsafe_http::api()`] or [`vouchsafe_http::api_by_key()`].
 pub fn routes(doors: &Doors) -> Router {
-    native::routes(doors).merge(envoy::routes(doors)).merge(forward_auth::routes(doors))
+    native::routes(doors)
+        .merge(envoy::routes(doors))
+        .merge(forward_auth::routes(doors))
+        .merge(watch::routes(doors))
+        .merge(kubernetes::routes(doors))
 }
 
 /// The paths that need no certificate and no key where keys are taken.
@@ -74,5 +84,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = native::NativeApi::openapi();
     document.merge(envoy::openapi());
     document.merge(forward_auth::ForwardAuthApi::openapi());
+    document.merge(watch::WatchApi::openapi());
+    document.merge(kubernetes::KubernetesApi::openapi());
     document
 }

@@ -115,7 +115,7 @@ fn as_json(body: Vec<u8>) -> Response {
     ([json, (CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
 }
 
-fn unacceptable(place: &str, error: &QuestionError) -> HttpProblem {
+pub(crate) fn unacceptable(place: &str, error: &QuestionError) -> HttpProblem {
     HttpProblem::unacceptable("decision.question", format!("{place}{error}."))
 }
 

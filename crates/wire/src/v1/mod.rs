@@ -9,3 +9,4 @@ pub mod logs;
 pub mod operate;
 pub mod problem;
 pub mod record;
+pub mod watch;

@@ -136,6 +136,18 @@ mod tests {
         assert_eq!(read(&twice), Err(Unrecognised::Malformed));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(text in "(([A-Za-z]{0,4}=)?[\"a-z;,=%\\\\ ]{0,8};?){0,6}") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn whatever_certificate_comes_is_read_or_refused(text in "(-----BEGIN CERTIFICATE-----)?[A-Za-z0-9+/=%\n,]{0,64}") {
+            let _ = Presented::by_certificate(&text);
+        }
+    }
+
     #[test]
     fn a_field_is_read_at_its_longest_and_refused_one_byte_later() {
         let of_length = |length: usize| read(&format!("Subject=\"{}\"", "x".repeat(length - "Subject=\"\"".len())));

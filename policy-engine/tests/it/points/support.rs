@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use vouchsafe_http::entropy::EntropyFailed;
-use vouchsafe_http::{Entropy, ManualClock, Peer};
+use vouchsafe_http::{Clock, Entropy, ManualClock, Peer};
 use vouchsafe_model::Sha256Digest;
 use vouchsafe_pki::{Authority, Csr, LeafRequest, LeafUsage, LocalKey, Serial};
 use vouchsafe_policies::Bundle;
@@ -67,7 +67,6 @@ impl DecisionLog for MemoryLog {
 pub(super) struct World {
     pub(super) doors: Doors,
     pub(super) log: Arc<MemoryLog>,
-    pub(super) clock: Arc<ManualClock>,
     /// The certificate of device 1, in DER.
     pub(super) certificate: Vec<u8>,
 }
@@ -96,16 +95,21 @@ impl World {
     }
 
     pub(super) fn with_policy(bundle: &Bundle) -> Self {
+        Self::with_clock(bundle, Arc::new(ManualClock::new(NOW)))
+    }
+
+    /// A world whose clock is this.
+    pub(super) fn with_clock(bundle: &Bundle, clock: Arc<dyn Clock>) -> Self {
         let certificate = certify(&spiffe(1));
         let digest = Peer::read_certificate(&certificate).unwrap().certificate_digest;
         let records = RecordTable::new();
         records.load([DeviceRecord { certificate_digest: digest, ..good_record(1) }]);
         let settings = EngineSettings { limits: limits(), threads: 2 };
-        let (log, clock) = (Arc::new(MemoryLog::default()), Arc::new(ManualClock::new(NOW)));
+        let log = Arc::new(MemoryLog::default());
         let decider = Decider {
             engine: Arc::new(PolicyEngine::new(bundle, Arc::new(records), settings).unwrap()),
             log: log.clone(),
-            clock: clock.clone(),
+            clock,
             entropy: Arc::new(CountingEntropy(Mutex::new(0))),
         };
         let point = |name: &str, forwards: &str| -> PointSettings {
@@ -113,7 +117,7 @@ impl World {
         };
         let points = [point("edge", r#"["device", "user", "http"]"#), point("plain", r#"["http"]"#)];
         let doors = Doors::new(decider).with_points(Points::new(points).unwrap());
-        Self { doors, log, clock, certificate }
+        Self { doors, log, certificate }
     }
 
     /// All doors, for requests of this peer.
@@ -156,7 +160,8 @@ impl World {
     /// All that was written to the log, as it was written.
     pub(super) fn log_text(&self) -> String {
         let entries = self.log.entries.lock().unwrap();
-        entries.iter().map(|entry| format!("{:?} {}", entry.decision, entry.request)).collect()
+        let texts: Vec<_> = entries.iter().map(|entry| format!("{:?} {}", entry.decision, entry.request)).collect();
+        texts.concat()
     }
 }
 
