@@ -89,16 +89,19 @@ impl Envoy {
         Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 
-    /// The sum of its counters whose names end so.
+    /// Its one counter whose name begins and ends so.
     ///
     /// # Errors
-    /// It does not answer, or has no such counter.
-    pub fn counter(&self, ending: &str) -> Result<u64> {
+    /// It does not answer, or has no such counter, or several.
+    pub fn counter(&self, beginning: &str, ending: &str) -> Result<u64> {
         let all = self.ask("/stats")?;
-        let named = all.lines().filter_map(|line| line.split_once(": ")).filter(|(name, _)| name.ends_with(ending));
-        let counts: Vec<u64> = named.filter_map(|(_, count)| count.parse().ok()).collect();
-        ensure!(!counts.is_empty(), "envoy has no counter {ending}");
-        Ok(counts.iter().sum())
+        let is_it = |name: &str| name.starts_with(beginning) && name.ends_with(ending);
+        let named: Vec<_> =
+            all.lines().filter(|line| line.split_once(": ").is_some_and(|(name, _)| is_it(name))).collect();
+        let [only] = named.as_slice() else {
+            bail!("envoy has no counter {beginning}…{ending}, or several: {named:?}")
+        };
+        only.split_once(": ").and_then(|(_, count)| count.parse().ok()).with_context(|| format!("{only} is no number"))
     }
 
     /// What it logged so far.
