@@ -86,6 +86,7 @@ impl Doors {
             let (limits, shutdown) = (limits.clone(), shutdown.clone());
             serving.spawn(async move { serve(listener, tls, routes, &limits, shutdown).await });
         }
+        tokio::spawn(end_watches(self.decisions.watches.clone(), shutdown.clone()));
         tracing::info!(
             listen.enrol = %listen.enrol, listen.api = %listen.api, listen.ops = %listen.ops, "listening"
         );
@@ -165,6 +166,12 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
         .description(Some("Device attestation, trust scores and decisions. Errors are problem details (RFC 9457)."))
         .build();
     document
+}
+
+/// Ends what would never end by itself when the doors close.
+async fn end_watches(watches: doors::Watches, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    watches.close();
 }
 
 /// The points that the settings register.

@@ -115,14 +115,12 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         clock: clock.clone(),
         entropy,
     };
-    let watches = doors.decisions.watches.clone();
     let open = doors.open(&server, &shutdown).await?;
     let upkeep = [
         tokio::spawn(upkeep::purge(shared, clock, open.retention(), shutdown.clone())),
         tokio::spawn(upkeep::sum_up(metrics, shutdown.clone())),
         tokio::spawn(server.renew_in_time(open.tls(), shutdown.clone())),
     ];
-    tokio::spawn(end_watches(watches, shutdown.clone()));
     tokio::spawn(stop_on_signal(shutdown));
     let closed = open.until_closed().await;
     for task in upkeep {
@@ -132,12 +130,6 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     closed
-}
-
-/// Ends what would never end by itself when the process stops.
-async fn end_watches(watches: vouchsafe_policy_engine::doors::Watches, shutdown: CancellationToken) {
-    shutdown.cancelled().await;
-    watches.close();
 }
 
 /// Cancels when the process is told to stop.

@@ -35,7 +35,7 @@ impl Point {
         let process =
             command.stdout(Stdio::null()).stderr(File::create(&log)?).spawn().context("starting the point")?;
         let point = Self { process, log };
-        eventually("the point listens", || Ok(drop(TcpStream::connect(("127.0.0.1", scene.port))?)))?;
+        eventually("the point listens", || Ok(TcpStream::connect(("127.0.0.1", scene.port))?))?;
         Ok(point)
     }
 

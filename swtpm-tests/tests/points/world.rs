@@ -1,5 +1,6 @@
 //! A device that is trusted, and what a point in front of a service needs.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -34,7 +35,7 @@ impl Scene {
         let mut engine = Engine::init(&tpm.vendor_certificates(), &[])?;
         let settings = engine.folder().join("vouchsafe.toml");
         let mut text = std::fs::read_to_string(&settings)?;
-        text.push_str(&format!("\n[[points]]\nname = \"{point}\"\nforwards = [\"device\", \"http\"]\n"));
+        write!(text, "\n[[points]]\nname = \"{point}\"\nforwards = [\"device\", \"http\"]\n")?;
         let text = text.replace("[policy]\n", "[policy]\ndir = \"policy\"\n");
         ensure!(text.contains("dir = \"policy\"\n"), "the settings have no [policy]");
         std::fs::write(&settings, text)?;
