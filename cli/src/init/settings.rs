@@ -109,14 +109,19 @@ const TAIL: &str = r#"
 [policy]
 # A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Test it: vouchsafe policy test DIR
 # dir = "policies"
+# Rules that OPA's clients may ask about besides data.vouchsafe.decision: "data.authz.allow" is POST /v1/data/authz/allow.
+# entry_points = []
+# Paths below which operators may write data: "bans" is PUT /v1/data/bans. Nobody signs it, no test sees it, a restart
+# forgets it.
+# danger_writable_data = []
 
 # Enforcement points that have a key (vouchsafe point keygen), or pass on what they know of others: the user, device or
 # application that a request comes from, the HTTP request itself. Without an entry, a point with a certificate is believed
 # in that at /v1/decision and nowhere else; with one, in what `forwards` names.
-# [[points]]
-# name = "edge-1"
-# key_sha256 = "…"
-# forwards = ["user", "device", "application", "http"]
+#   [[points]]
+#   name = "edge-1"
+#   key_sha256 = "…"
+#   forwards = ["user", "device", "application", "http"]
 
 [model]
 # A file of the trust model's parameters in place of the built-in ones.

@@ -7,7 +7,9 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use vouchsafe_model::spiffe::TrustDomain;
+use vouchsafe_policy_engine::EntryPoint;
 use vouchsafe_policy_engine::doors::PointSettings;
+use vouchsafe_policy_engine::written::DataPath;
 use vouchsafe_trust_engine::TrustEngineConfig;
 
 /// The settings of `vouchsafe serve`. Paths are relative to the folder of the file.
@@ -81,6 +83,10 @@ pub(crate) struct PublicConfig {
 pub(crate) struct PolicyConfig {
     /// A folder of Rego and data; the built-in policy if none is named.
     pub(crate) dir: Option<PathBuf>,
+    /// Rules that callers of OPA's Data API may ask about besides the one that decides.
+    pub(crate) entry_points: Vec<EntryPoint>,
+    /// Paths below which operators may write data that no bundle brought.
+    pub(crate) danger_writable_data: Vec<DataPath>,
 }
 
 /// The trust model.

@@ -149,6 +149,7 @@ impl Doors {
             .route("/metrics", get(move || std::future::ready(metrics.render())))
             .route("/openapi.json", get(|| std::future::ready(Json(openapi()))))
             .merge(vouchsafe_trust_engine::http::result_key_routes(self.result_keys.clone()))
+            .merge(doors::opa::health_routes(&self.decisions))
             .merge(self.health().routes());
         // Probes come from one address, and often.
         let rates = RateLimits { per_device: Rate::new(200, 400), ..RateLimits::default() };

@@ -20,7 +20,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
 use vouchsafe_policy_engine::log::{GroupCommit, GroupCommitSettings};
-use vouchsafe_policy_engine::{Decider, EngineSettings, PolicyEngine, RecordTable};
+use vouchsafe_policy_engine::{DataApi, Decider, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteOptions, SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
 
@@ -76,8 +76,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shared: Arc<dyn Store> = Arc::new(store.clone());
 
     let records = Arc::new(RecordTable::new());
-    let policy = PolicyEngine::new(&files::policy(&layout, &config)?, records.clone(), EngineSettings::default());
-    let policy = Arc::new(policy.context("the policy cannot be used")?);
+    let policy = Arc::new(policy_engine(&layout, &config, records.clone())?);
     let points = doors::points(&config)?;
     let authority = Arc::new(files::authority(&layout, &config)?);
     let trust = Arc::new(TrustEngine::new(Parts {
@@ -130,6 +129,17 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     closed
+}
+
+/// What decides, by the policy that the settings name.
+fn policy_engine(layout: &Layout, config: &ServerConfig, records: Arc<RecordTable>) -> anyhow::Result<PolicyEngine> {
+    let data_api = DataApi {
+        entry_points: config.policy.entry_points.clone(),
+        danger_writable: config.policy.danger_writable_data.clone(),
+    };
+    let bundle = files::policy(layout, config)?;
+    let engine = PolicyEngine::with_data_api(&bundle, records, EngineSettings::default(), data_api);
+    engine.context("the policy cannot be used")
 }
 
 /// Cancels when the process is told to stop.

@@ -10,13 +10,14 @@ mod forwarded;
 pub mod http_request;
 pub mod kubernetes;
 pub mod native;
+pub mod opa;
 pub mod watch;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use vouchsafe_http::HttpProblem;
 
@@ -65,6 +66,7 @@ impl FromRef<Doors> for Points {
 /// The routes of all doors, to be surrounded by [`vouchsafe_http::api()`] or [`vouchsafe_http::api_by_key()`].
 pub fn routes(doors: &Doors) -> Router {
     native::routes(doors)
+        .merge(opa::routes(doors))
         .merge(envoy::routes(doors))
         .merge(forward_auth::routes(doors))
         .merge(watch::routes(doors))
@@ -72,16 +74,21 @@ pub fn routes(doors: &Doors) -> Router {
 }
 
 /// The paths that need no certificate and no key where keys are taken.
-pub const OPEN_PATHS: &[&str] = &[];
+pub const OPEN_PATHS: &[&str] = &[opa::HEALTH];
 
 /// How a refusal before any door looks to those who ask for this path: as that door's own.
 pub fn refusal(path: &str, problem: HttpProblem) -> Response {
-    vouchsafe_http::keys::as_problem(path, problem)
+    if path.starts_with("/v1/data") || path.starts_with("/v0/data") {
+        opa::as_opa(problem)
+    } else {
+        problem.into_response()
+    }
 }
 
 /// The OpenAPI description of all doors.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = native::NativeApi::openapi();
+    document.merge(opa::OpaApi::openapi());
     document.merge(envoy::openapi());
     document.merge(forward_auth::ForwardAuthApi::openapi());
     document.merge(watch::WatchApi::openapi());

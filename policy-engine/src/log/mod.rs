@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use vouchsafe_model::Decision;
 use vouchsafe_model::spiffe::SpiffeId;
 use vouchsafe_wire::v1::decide::{AskDecision, LoggedDecision};
+use vouchsafe_wire::v1::opa::DataQuery;
 
 pub use group::{GroupCommit, GroupCommitSettings};
 
+use crate::query::Query;
 use crate::question::Question;
 
 /// The most bytes of [`LogEntry::request`]. The bounds of a [`Question`] keep every request below it.
@@ -71,10 +73,16 @@ pub enum LogError {
 /// A request as it is logged.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LoggedRequest<Q> {
+struct LoggedRequest<Q, D> {
     question: Q,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    query: Option<D>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_by: Option<SpiffeId>,
+}
+
+fn none<D>() -> Option<D> {
+    None
 }
 
 /// A logged request that cannot be read.
@@ -88,8 +96,26 @@ impl LogEntry {
     /// # Errors
     /// `TooLarge` when the request is larger than is logged.
     pub fn new(decision: Decision, question: &Question, asked_by: Option<SpiffeId>) -> Result<Self, LogError> {
+        Self::about(decision, question, None, asked_by)
+    }
+
+    /// The record of an answer about a rule other than the one that decides.
+    ///
+    /// # Errors
+    /// `TooLarge` when the request is larger than is logged.
+    pub fn of_query(decision: Decision, query: &Query, asked_by: Option<SpiffeId>) -> Result<Self, LogError> {
+        Self::about(decision, query.question(), Some(query.asked()), asked_by)
+    }
+
+    fn about(
+        decision: Decision,
+        question: &Question,
+        query: Option<&DataQuery>,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Self, LogError> {
+        let logged = LoggedRequest { question: question.ask(), query, asked_by };
         // Texts, numbers and names always have a JSON form.
-        let request = serde_json::to_string(&LoggedRequest { question: question.ask(), asked_by }).unwrap_or_default();
+        let request = serde_json::to_string(&logged).unwrap_or_default();
         if request.is_empty() || request.len() > MAX_REQUEST_LEN {
             return Err(LogError::TooLarge);
         }
@@ -101,7 +127,7 @@ impl LogEntry {
     /// # Errors
     /// When the request was not written by [`LogEntry::new`].
     pub fn view(&self) -> Result<LoggedDecision, UnreadableRequest> {
-        let LoggedRequest { question, asked_by }: LoggedRequest<AskDecision> =
+        let LoggedRequest { question, query, asked_by }: LoggedRequest<AskDecision, DataQuery> =
             serde_json::from_str(&self.request).map_err(UnreadableRequest)?;
         let decision = &self.decision;
         Ok(LoggedDecision {
@@ -114,6 +140,7 @@ impl LogEntry {
             policy: decision.policy(),
             asked_by,
             question,
+            query,
         })
     }
 }

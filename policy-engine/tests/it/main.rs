@@ -13,6 +13,7 @@ mod engine;
 mod fixtures;
 mod log;
 mod native_door;
+mod opa;
 mod points;
 mod policy_tests;
 mod schema;

@@ -54,6 +54,10 @@ pub const FORWARDED_BODY: usize = 128 * 1024;
 pub const WATCHES: usize = 4096;
 /// Watches that one caller has open at once.
 pub const WATCHES_PER_CALLER: usize = 1024;
+/// The body of a question to the Data API, in bytes: a document and what is around it.
+pub const DATA_BODY: usize = 96 * 1024;
+/// The body of a change of data, in bytes.
+pub const DATA_CHANGE_BODY: usize = 256 * 1024;
 /// The body of an operator's request, in bytes.
 pub const OPERATE_BODY: usize = 256 * 1024;
 /// Rows of one page.
