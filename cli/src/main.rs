@@ -15,6 +15,7 @@ mod init;
 mod log;
 mod operate;
 mod output;
+mod point;
 mod policy;
 mod produce;
 mod profile;
@@ -70,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Verify(args) => return verify::run(args),
         Command::Appraise(args) => return appraise::run(args),
+        Command::Point(args) => point::run(args)?,
         Command::Policy(args) => return policy::run(args),
         Command::Completions(args) => produce::completions(&args)?,
         Command::Man(args) => produce::manual(&args)?,

@@ -168,6 +168,17 @@ impl Bundle {
         Ok(Self { policies, tests, data: Value::Object(data), hash })
     }
 
+    /// The same policies over other data, under another name.
+    #[must_use]
+    pub fn with_data(&self, data: Map<String, Value>) -> Self {
+        let data = Value::Object(data);
+        let mut context = Context::new(&SHA256);
+        context.update(b"vouchsafe policy data v1\0");
+        context.update(self.hash.as_bytes());
+        context.update(data.to_string().as_bytes());
+        Self { policies: self.policies.clone(), tests: self.tests.clone(), data, hash: finish(context) }
+    }
+
     /// The policies, in the order of their paths.
     pub fn policies(&self) -> &[SourceFile] {
         &self.policies
@@ -217,6 +228,10 @@ fn hash(files: &BTreeMap<String, Vec<u8>>) -> Sha256Digest {
             context.update(part);
         }
     }
+    finish(context)
+}
+
+fn finish(context: Context) -> Sha256Digest {
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
     Sha256Digest::new(bytes)
@@ -262,6 +277,16 @@ mod tests {
         assert_ne!(original, hash(&[("b.rego", "package a"), base[1]]));
         assert_ne!(original, hash(&[base[0], ("data.json", "{ }")]));
         assert_ne!(original, hash(&base[..1]));
+    }
+
+    #[test]
+    fn other_data_is_another_bundle() {
+        let bundle = bundle(&[("a.rego", "package a"), ("data.json", r#"{"x": 1}"#)]).unwrap();
+        let with = |value: i32| bundle.with_data(Map::from_iter([("x".to_owned(), value.into())]));
+        assert_eq!(with(2).data(), &serde_json::json!({"x": 2}));
+        assert_eq!(with(2), with(2));
+        assert_ne!(with(2).hash(), with(3).hash());
+        assert_ne!(with(1).hash(), bundle.hash());
     }
 
     #[test]

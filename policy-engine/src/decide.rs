@@ -1,21 +1,25 @@
 //! One decision, made anew.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use vouchsafe_model::decision::Ruling;
 use vouchsafe_model::trust::ScoreExplanation;
-use vouchsafe_model::{Decision, DecisionId, Sha256Digest, Timestamp};
+use vouchsafe_model::{Decision, DecisionId, Outcome, Reason, Sha256Digest, Timestamp};
 use vouchsafe_policies::Bundle;
+use vouchsafe_wire::v1::agent::PolicyInput;
 
 use crate::compile::CompileError;
-use crate::evaluate::{Document, EvaluationLimits, Pool};
-use crate::input::assemble;
+use crate::entry_points::EntryPoints;
+use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
+use crate::input::{InputUse, assemble};
 use crate::log::LogEntry;
 use crate::log::mask::{Mask, MaskError};
+use crate::query::{DataApi, EntryPoint, Query};
 use crate::question::Question;
 use crate::records::RecordTable;
+use crate::written::{DataChange, DataPath, WriteError, Written};
 use crate::{metrics, ruling};
 
 /// The records are not loaded yet, so nothing is known of any device.
@@ -26,14 +30,19 @@ pub struct PolicyEngine {
     records: Arc<RecordTable>,
     active: ArcSwap<Active>,
     settings: EngineSettings,
+    entry_points: Vec<EntryPoint>,
+    /// Held while another policy is made and put in charge, so that none is made over what is no longer there.
+    written: Mutex<Written>,
 }
 
 /// The policy in charge.
 struct Active {
     hash: Sha256Digest,
+    bundle: Arc<Bundle>,
     pool: Pool,
     /// What it leaves out of the decision log, if it says anything of that.
     mask: Option<Mask>,
+    entry_points: EntryPoints,
 }
 
 /// How an engine is set up.
@@ -63,24 +72,78 @@ impl PolicyEngine {
     /// # Errors
     /// When the bundle cannot be put in charge.
     pub fn new(bundle: &Bundle, records: Arc<RecordTable>, settings: EngineSettings) -> Result<Self, CompileError> {
-        let active = Active::compile(bundle, settings)?;
-        Ok(Self { records, active: ArcSwap::from_pointee(active), settings })
+        Self::with_data_api(bundle, records, settings, DataApi::default())
     }
 
-    /// Puts another policy in charge. Decisions that are under way end by the old one; all that begin later are by the new.
+    /// An engine with this policy in charge, of which also other rules may be asked about.
+    ///
+    /// # Errors
+    /// When the bundle cannot be put in charge, or lacks one of the rules.
+    pub fn with_data_api(
+        bundle: &Bundle,
+        records: Arc<RecordTable>,
+        settings: EngineSettings,
+        data_api: DataApi,
+    ) -> Result<Self, CompileError> {
+        let DataApi { entry_points, danger_writable } = data_api.checked()?;
+        let active = Active::compile(bundle, settings, &entry_points)?;
+        let written = Mutex::new(Written::nothing_over(bundle.clone(), danger_writable));
+        Ok(Self { records, active: ArcSwap::from_pointee(active), settings, entry_points, written })
+    }
+
+    /// Puts another policy in charge, with what was written over the old one. Decisions that are under way end by the old
+    /// one; all that begin later are by the new.
     ///
     /// # Errors
     /// When the bundle cannot be put in charge. The old policy then stays.
     pub fn activate(&self, bundle: &Bundle) -> Result<Sha256Digest, CompileError> {
-        let active = Active::compile(bundle, self.settings)?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = written.over(bundle.clone());
+        let hash = self.put_in_charge(&over)?;
+        *written = over;
+        Ok(hash)
+    }
+
+    /// Writes data over that of the bundle, where the settings allow it. It decides from the next question on. Waits while
+    /// the policy is compiled with it.
+    ///
+    /// # Errors
+    /// When it may not be written there, or the policy does not go together with it. Nothing is changed then.
+    pub fn write_data(&self, path: &DataPath, change: DataChange) -> Result<Sha256Digest, WriteError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = written.changed(path, change)?;
+        let hash = self.put_in_charge(&changed).map_err(WriteError::Refused)?;
+        *written = changed;
+        Ok(hash)
+    }
+
+    fn put_in_charge(&self, written: &Written) -> Result<Sha256Digest, CompileError> {
+        let active = Active::compile(&written.bundle(), self.settings, &self.entry_points)?;
         let hash = active.hash;
         self.active.store(Arc::new(active));
+        self.records.changes().tell_all();
         Ok(hash)
     }
 
     /// The hash of the policy in charge.
     pub fn policy(&self) -> Sha256Digest {
         self.active.load().hash
+    }
+
+    /// The bundle in charge.
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.active.load().bundle.clone()
+    }
+
+    /// The rules that may be asked about besides the one that decides.
+    pub fn entry_points(&self) -> &[EntryPoint] {
+        &self.entry_points
+    }
+
+    /// What the policy decides over, for a question at an instant: all of it, whatever of it the policy looks at.
+    pub fn input(&self, question: &Question, now: Timestamp) -> PolicyInput {
+        let record = question.ask().device.and_then(|id| self.records.get(&id));
+        assemble(question, record.as_deref(), now, InputUse::ALL).input
     }
 
     /// The records that decisions are made over.
@@ -97,11 +160,23 @@ impl PolicyEngine {
     ///
     /// The decision may be acted upon when it is logged, and not before.
     pub fn decide(&self, question: &Question, now: Timestamp, entropy: &[u8; 10]) -> Decision {
+        self.decide_noting(question, Vec::new(), now, entropy)
+    }
+
+    /// The same, with what the asker's door has to say besides: the notes follow the reasons of the policy and decide
+    /// nothing.
+    pub fn decide_noting(
+        &self,
+        question: &Question,
+        notes: Vec<Reason>,
+        now: Timestamp,
+        entropy: &[u8; 10],
+    ) -> Decision {
         let started = Instant::now();
         let active = self.active.load();
         let (ruling, score) = self.rule(&active, question, now);
         let id = DecisionId::new(now, entropy);
-        let decision = Decision::new(id, now, ruling, question.ask().device, score, active.hash);
+        let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash);
         metrics::decided(decision.outcome(), started.elapsed());
         decision
     }
@@ -117,10 +192,49 @@ impl PolicyEngine {
         }
     }
 
+    /// Denies without asking the policy: what is asked is not known well enough to be decided over.
+    pub fn deny(&self, question: &Question, reason: Reason, now: Timestamp, entropy: &[u8; 10]) -> Decision {
+        let started = Instant::now();
+        let (ruling, id) = (Ruling::deny(vec![reason]), DecisionId::new(now, entropy));
+        let decision = Decision::new(id, now, ruling, question.ask().device, None, self.policy());
+        metrics::decided(decision.outcome(), started.elapsed());
+        decision
+    }
+
+    /// What the answer to a question would be at an instant, if nothing came between. It is nobody's answer.
+    pub fn foresee(&self, question: &Question, at: Timestamp) -> Outcome {
+        self.rule(&self.active.load(), question, at).0.outcome()
+    }
+
+    /// Answers a question about another rule at an instant. The value may be told when the decision is logged, and not
+    /// before; the decision is an allow only if the value is true, or an object whose `allow` is true.
+    pub async fn query(
+        &self,
+        query: &Query,
+        now: Timestamp,
+        entropy: &[u8; 10],
+    ) -> (Decision, Result<Document, EvaluationError>) {
+        let started = Instant::now();
+        let active = self.active.load_full();
+        let device = query.question().ask().device;
+        let record = device.and_then(|id| self.records.get(&id));
+        let score = record.as_ref().map(|record| record.curve.explain_at(now));
+        let (ruling, outcome) = if self.records.is_ready() {
+            let joined = || assemble(query.question(), record.as_deref(), now, InputUse::ALL).input;
+            let outcome = active.entry_points.evaluate(query.entry_point(), query.input(joined)).await;
+            (ruling::of_value(&query.asked().rule, &outcome), outcome)
+        } else {
+            // Whatever the rule would make of devices that are not known yet, nobody should act upon it.
+            (not_ready(), Err(EvaluationError::Failed { message: NOT_READY.to_owned() }))
+        };
+        let decision = Decision::new(DecisionId::new(now, entropy), now, ruling, device, score, active.hash);
+        metrics::decided(decision.outcome(), started.elapsed());
+        (decision, outcome)
+    }
+
     fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> (Ruling, Option<ScoreExplanation>) {
         if !self.records.is_ready() {
-            let not_ready = "The engine does not know its devices yet. Ask again in a moment.";
-            return (Ruling::deny_because(NOT_READY, not_ready), None);
+            return (not_ready(), None);
         }
         let record = question.ask().device.and_then(|id| self.records.get(&id));
         let assembled = assemble(question, record.as_deref(), now, active.pool.uses());
@@ -129,10 +243,16 @@ impl PolicyEngine {
     }
 }
 
+fn not_ready() -> Ruling {
+    Ruling::deny_because(NOT_READY, "The engine does not know its devices yet. Ask again in a moment.")
+}
+
 impl Active {
-    fn compile(bundle: &Bundle, settings: EngineSettings) -> Result<Self, CompileError> {
+    fn compile(bundle: &Bundle, settings: EngineSettings, entry_points: &[EntryPoint]) -> Result<Self, CompileError> {
         let threads = settings.threads.clamp(1, EngineSettings::MAX_THREADS);
+        let pool = Pool::compile(bundle, settings.limits, threads)?;
+        let entry_points = EntryPoints::compile(bundle, entry_points, settings.limits, threads)?;
         let mask = Mask::compile(bundle, settings.limits)?;
-        Ok(Self { hash: bundle.hash(), pool: Pool::compile(bundle, settings.limits, threads)?, mask })
+        Ok(Self { hash: bundle.hash(), bundle: Arc::new(bundle.clone()), pool, mask, entry_points })
     }
 }

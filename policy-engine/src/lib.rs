@@ -7,21 +7,27 @@
 //!
 //! It never judges evidence, never keeps a decision for a second request, and denies whatever it does not understand.
 
+pub mod changes;
 mod compile;
 pub mod decide;
 pub mod decider;
 pub mod doors;
+mod entry_points;
 pub mod evaluate;
+pub mod explain;
 pub mod input;
 pub mod log;
 pub mod metrics;
+pub mod query;
 pub mod question;
 pub mod records;
 pub mod ruling;
 pub mod testing;
+pub mod written;
 
 pub use compile::{CompileError, GateError, Location};
 pub use decide::{EngineSettings, PolicyEngine};
-pub use decider::{Answer, Decider, NotDecided};
+pub use decider::{Answer, Decider, NotDecided, QueryAnswer};
+pub use query::{DataApi, EntryPoint, Query, QueryError};
 pub use question::{Question, QuestionError};
 pub use records::RecordTable;

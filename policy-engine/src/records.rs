@@ -7,6 +7,8 @@ use dashmap::DashMap;
 use vouchsafe_model::DeviceId;
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
+use crate::changes::Changes;
+
 /// The records of all devices. A decision sees every change that was applied before it was asked for.
 ///
 /// Until a whole snapshot is in, nothing is known of any device, and every decision denies.
@@ -14,6 +16,7 @@ use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 pub struct RecordTable {
     records: DashMap<DeviceId, Arc<DeviceRecord>>,
     loaded: AtomicBool,
+    changes: Changes,
 }
 
 impl RecordTable {
@@ -33,18 +36,28 @@ impl RecordTable {
             self.records.insert(record.id, Arc::new(record));
         }
         self.loaded.store(true, Ordering::SeqCst);
+        self.changes.tell_all();
     }
 
-    /// Applies one change.
+    /// Applies one change, and tells those who wait for it when it is to be seen.
     pub fn apply(&self, change: RecordChange) {
-        match change {
+        let id = match change {
             RecordChange::Put(record) => {
-                self.records.insert(record.id, Arc::from(record));
+                let id = record.id;
+                self.records.insert(id, Arc::from(record));
+                id
             }
             RecordChange::Remove(id) => {
                 self.records.remove(&id);
+                id
             }
-        }
+        };
+        self.changes.tell(&id);
+    }
+
+    /// Who is told of changes.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// What is known of a device now.

@@ -21,6 +21,8 @@ pub const ERROR: &str = "policy.error";
 pub const TIMEOUT: &str = "policy.timeout";
 /// The policy's value is not of the documented shape.
 pub const MALFORMED: &str = "policy.malformed";
+/// The value of a rule that was asked about is not true.
+pub const NOT_TRUE: &str = "policy.not_true";
 
 /// Reads the outcome of an evaluation. It is an allow only if the value is an object of the documented shape whose `allow`
 /// is the boolean true; whatever else it is, is a deny that says why.
@@ -32,18 +34,35 @@ pub fn read(outcome: Result<Document, EvaluationError>) -> Ruling {
         Ok(document) => read_document(document.value()).unwrap_or_else(|malformed| {
             Ruling::deny_because(MALFORMED, format!("The policy's answer is not of the documented shape: {malformed}."))
         }),
-        Err(error) => {
-            let code = match &error {
-                EvaluationError::TimeLimit { .. }
-                | EvaluationError::InstructionLimit { .. }
-                | EvaluationError::MemoryLimit { .. } => TIMEOUT,
-                EvaluationError::Failed { .. } | EvaluationError::Panicked { .. } => ERROR,
-            };
-            tracing::error!(error = %error, "policy evaluation failed");
-            // What went wrong inside is for the log of the engine; who asked learns that it was the policy.
-            Ruling::deny_because(code, "The policy could not be evaluated; the engine's log tells more.")
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// Reads the value of a rule other than the one that decides, for the record: what it means, only the caller knows. It
+/// counts as an allow only if it is the boolean true, or an object whose `allow` is.
+pub(crate) fn of_value(rule: &str, outcome: &Result<Document, EvaluationError>) -> Ruling {
+    let is_true = |value: &Value| *value == Value::Bool(true);
+    match outcome.as_ref().map(Document::value) {
+        Ok(Value::Undefined) => Ruling::deny_because(UNDEFINED, format!("{rule} has no value for this input.")),
+        Ok(value) if is_true(value) => Ruling::allow(Vec::new()),
+        Ok(Value::Object(object)) if object.get(&Value::from("allow")).is_some_and(is_true) => {
+            Ruling::allow(Vec::new())
+        }
+        Ok(_) => Ruling::deny_because(NOT_TRUE, format!("{rule} is neither true nor an object whose 'allow' is.")),
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: &EvaluationError) -> Ruling {
+    let code = match error {
+        EvaluationError::TimeLimit { .. }
+        | EvaluationError::InstructionLimit { .. }
+        | EvaluationError::MemoryLimit { .. } => TIMEOUT,
+        EvaluationError::Failed { .. } | EvaluationError::Panicked { .. } => ERROR,
+    };
+    tracing::error!(error = %error, "policy evaluation failed");
+    // What went wrong inside is for the log of the engine; who asked learns that it was the policy.
+    Ruling::deny_because(code, "The policy could not be evaluated; the engine's log tells more.")
 }
 
 /// What is wrong with an answer.

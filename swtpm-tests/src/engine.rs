@@ -251,7 +251,11 @@ impl Drop for Engine {
     }
 }
 
-fn free_port() -> Result<u16> {
+/// A port of the loopback that nobody uses.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?.local_addr()?.port())
 }
 

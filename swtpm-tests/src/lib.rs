@@ -8,5 +8,6 @@ pub mod agent;
 pub mod binaries;
 pub mod engine;
 pub mod guest;
+pub mod points;
 pub mod soft_tpm;
 pub mod world;

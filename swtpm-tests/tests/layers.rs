@@ -34,6 +34,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "vouchsafe-policy-engine",
         &["vouchsafe-model", "vouchsafe-wire", "vouchsafe-policies", "vouchsafe-journal", "vouchsafe-http"],
     ),
+    // An example for people who write points of their own, who have none of our crates.
+    ("vouchsafe-ws-point", &[]),
     (
         "vouchsafe-cli",
         &[

@@ -8,6 +8,7 @@ pub(crate) mod device;
 pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod log;
+pub(crate) mod point;
 pub(crate) mod policy;
 pub(crate) mod produce;
 pub(crate) mod secureboot;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Log(log::LogArgs),
     Verify(verify::VerifyArgs),
     Appraise(appraise::AppraiseArgs),
+    Point(point::PointArgs),
     Policy(policy::PolicyArgs),
     Completions(produce::CompletionsArgs),
     Man(produce::ManArgs),

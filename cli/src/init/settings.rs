@@ -50,6 +50,10 @@ enrol = \"{enrol}\"
 api = \"{api}\"
 # Probes (/health/live, /health/ready) and metrics, for this machine: plain HTTP and no questions asked.
 ops = \"{ops}\"
+# Enforcement points that have a key in place of a certificate ([[points]] below) ask for decisions here, if it is set. TLS,
+# the server alone has a certificate; points_tls = false is plain HTTP, for points on this machine alone.
+# points = \"{points}\"
+# points_tls = true
 
 [public]
 # The same doors as agents reach them, from outside. They are written into join files.
@@ -57,6 +61,7 @@ enrol = \"{public_enrol}\"
 api = \"{public_api}\"
 {TAIL}",
         domain = args.trust_domain,
+        points = on(8445),
         enrol = on(args.enrol_port),
         api = on(args.api_port),
         public_enrol = public_url(args, args.enrol_port),
@@ -104,6 +109,19 @@ const TAIL: &str = r#"
 [policy]
 # A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Test it: vouchsafe policy test DIR
 # dir = "policies"
+# Rules that OPA's clients may ask about besides data.vouchsafe.decision: "data.authz.allow" is POST /v1/data/authz/allow.
+# entry_points = []
+# Paths below which operators may write data: "bans" is PUT /v1/data/bans. Nobody signs it, no test sees it, a restart
+# forgets it.
+# danger_writable_data = []
+
+# Enforcement points that have a key (vouchsafe point keygen), or pass on what they know of others: the user, device or
+# application that a request comes from, the HTTP request itself. Without an entry, a point with a certificate is believed
+# in that at /v1/decision and nowhere else; with one, in what `forwards` names.
+#   [[points]]
+#   name = "edge-1"
+#   key_sha256 = "…"
+#   forwards = ["user", "device", "application", "http"]
 
 [model]
 # A file of the trust model's parameters in place of the built-in ones.

@@ -10,6 +10,9 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use vouchsafe_journal::JournalSettings;
 use vouchsafe_model::spiffe::TrustDomain;
+use vouchsafe_policy_engine::EntryPoint;
+use vouchsafe_policy_engine::doors::PointSettings;
+use vouchsafe_policy_engine::written::DataPath;
 use vouchsafe_store::SqliteOptions;
 use vouchsafe_trust_engine::TrustEngineConfig;
 
@@ -32,6 +35,9 @@ pub(crate) struct ServerConfig {
     /// The policy.
     #[serde(default)]
     pub(crate) policy: PolicyConfig,
+    /// Enforcement points that have a key, or are believed in what they pass on.
+    #[serde(default)]
+    pub(crate) points: Vec<PointSettings>,
     /// The trust model.
     #[serde(default)]
     pub(crate) model: ModelConfig,
@@ -59,6 +65,16 @@ pub(crate) struct ListenConfig {
     pub(crate) api: SocketAddr,
     /// Probes and scrapers on this machine: plain HTTP.
     pub(crate) ops: SocketAddr,
+    /// Enforcement points that have a key in place of a certificate; nowhere if it is not set.
+    #[serde(default)]
+    pub(crate) points: Option<SocketAddr>,
+    /// Whether that door has TLS. Without, it may be on this machine alone.
+    #[serde(default = "yes")]
+    pub(crate) points_tls: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How agents reach the server.
@@ -77,6 +93,10 @@ pub(crate) struct PublicConfig {
 pub(crate) struct PolicyConfig {
     /// A folder of Rego and data; the built-in policy if none is named.
     pub(crate) dir: Option<PathBuf>,
+    /// Rules that callers of OPA's Data API may ask about besides the one that decides.
+    pub(crate) entry_points: Vec<EntryPoint>,
+    /// Paths below which operators may write data that no bundle brought.
+    pub(crate) danger_writable_data: Vec<DataPath>,
 }
 
 /// The trust model.

@@ -1,9 +1,9 @@
-//! The three doors, and what is behind each.
+//! The doors, and what is behind each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use vouchsafe_http::limits::with_body_limit;
 use vouchsafe_http::{
-    ApiSettings, Clock, ConnectionLimits, Entropy, Health, Json, Rate, RateLimits, RequestLimits, ServeError,
-    ServerTls, api, serve,
+    ApiSettings, Clock, ConnectionLimits, Entropy, Health, Json, KeyDoor, Rate, RateLimits, RequestLimits, ServeError,
+    ServerTls, api, api_by_key, serve,
 };
 use vouchsafe_pki::Authority;
-use vouchsafe_policy_engine::{Decider, RecordTable};
+use vouchsafe_policy_engine::RecordTable;
+use vouchsafe_policy_engine::doors::{self, Points};
 use vouchsafe_store::{RetentionPolicy, Store};
 use vouchsafe_trust_engine::{ResultKeys, TrustEngine};
 use vouchsafe_wire::v1::limits;
@@ -33,7 +34,7 @@ pub(super) struct Doors {
     pub(super) config: ServerConfig,
     pub(super) trust: Arc<TrustEngine>,
     pub(super) result_keys: Arc<ResultKeys>,
-    pub(super) decider: Decider,
+    pub(super) decisions: doors::Doors,
     pub(super) log: Log,
     pub(super) records: Arc<RecordTable>,
     pub(super) store: Arc<dyn Store>,
@@ -56,7 +57,7 @@ pub(super) struct OpenDoors {
 }
 
 impl Doors {
-    /// Opens all three, or none.
+    /// Opens all of them, or none.
     pub(super) async fn open(self, server: &Server, shutdown: &CancellationToken) -> anyhow::Result<OpenDoors> {
         let enrol_tls = ServerTls::server_only(server.identity()?)?;
         let roots = [self.authority.root_der().to_vec()];
@@ -67,20 +68,31 @@ impl Doors {
         let api = listener("listen.api", listen.api).await?;
         let ops = listener("listen.ops", listen.ops).await?;
 
-        let limits = ConnectionLimits::default();
-        let mut serving = JoinSet::new();
-        for (listener, tls, routes) in [
+        let mut doors = vec![
             (enrol, Some(enrol_tls.clone()), self.enrol_routes()),
             (api, Some(api_tls.clone()), self.api_routes()),
             (ops, None, self.ops_routes()),
-        ] {
+        ];
+        let mut tls = vec![enrol_tls, api_tls];
+        if let Some(points) = listen.points {
+            let points_tls = if listen.points_tls { Some(ServerTls::server_only(server.identity()?)?) } else { None };
+            check_points_door(points, points_tls.is_some())?;
+            tls.extend(points_tls.clone());
+            doors.push((listener("listen.points", points).await?, points_tls, self.point_routes()));
+            tracing::info!(listen.points = %points, listen.points_tls, "listening for points with keys");
+        }
+
+        let limits = ConnectionLimits::default();
+        let mut serving = JoinSet::new();
+        for (listener, tls, routes) in doors {
             let (limits, shutdown) = (limits.clone(), shutdown.clone());
             serving.spawn(async move { serve(listener, tls, routes, &limits, shutdown).await });
         }
+        tokio::spawn(end_watches(self.decisions.watches.clone(), shutdown.clone()));
         tracing::info!(
             listen.enrol = %listen.enrol, listen.api = %listen.api, listen.ops = %listen.ops, "listening"
         );
-        Ok(OpenDoors { serving, tls: vec![enrol_tls, api_tls], retention: upkeep::retention(&self.config.store) })
+        Ok(OpenDoors { serving, tls, retention: upkeep::retention(&self.config.store) })
     }
 
     fn settings(&self, rates: RateLimits) -> ApiSettings {
@@ -107,10 +119,20 @@ impl Doors {
             .merge(with_body_limit(operator, limits::OPERATE_BODY))
             .merge(with_body_limit(images, limits::IMAGE_BODY))
             .merge(with_body_limit(result, limits::OPERATE_BODY))
-            .merge(vouchsafe_policy_engine::doors::routes(self.decider.clone()))
+            .merge(doors::routes(&self.decisions))
             .merge(vouchsafe_policy_engine::log::routes(self.log.state()))
             .merge(self.health().routes());
         api(routes, &self.settings(RateLimits::default()))
+    }
+
+    /// Decisions, for points that have a key in place of a certificate.
+    fn point_routes(&self) -> Router {
+        let keys = self.decisions.points.keys(&self.config.trust_domain);
+        if keys.is_empty() {
+            tracing::warn!("listen.points is set and no point has a key: nobody is let in there");
+        }
+        let door = KeyDoor { keys, open_paths: doors::OPEN_PATHS, refusal: doors::refusal };
+        api_by_key(doors::routes(&self.decisions), &self.settings(RateLimits::default()), door)
     }
 
     fn health(&self) -> Health {
@@ -131,6 +153,7 @@ impl Doors {
             .route("/metrics", get(move || std::future::ready(metrics.render())))
             .route("/openapi.json", get(|| std::future::ready(Json(openapi()))))
             .merge(vouchsafe_trust_engine::http::result_key_routes(self.result_keys.clone()))
+            .merge(doors::opa::health_routes(&self.decisions))
             .merge(self.health().routes());
         // Probes come from one address, and often.
         let rates = RateLimits { per_device: Rate::new(200, 400), ..RateLimits::default() };
@@ -141,7 +164,7 @@ impl Doors {
 /// The description of all routes.
 pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = vouchsafe_trust_engine::http::TrustApi::openapi();
-    document.merge(vouchsafe_policy_engine::doors::openapi());
+    document.merge(doors::openapi());
     document.merge(vouchsafe_policy_engine::log::LogApi::openapi());
     document.info = utoipa::openapi::InfoBuilder::new()
         .title("Vouchsafe")
@@ -149,6 +172,26 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
         .description(Some("Device attestation, trust scores and decisions. Errors are problem details (RFC 9457)."))
         .build();
     document
+}
+
+/// Ends what would never end by itself when the doors close.
+async fn end_watches(watches: doors::Watches, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    watches.close();
+}
+
+/// The points that the settings register.
+pub(super) fn points(config: &ServerConfig) -> anyhow::Result<Points> {
+    Points::new(config.points.iter().cloned()).context("[[points]] cannot be used")
+}
+
+/// A key that travels in the clear is everybody's who is on its way, so that without TLS it travels nowhere.
+fn check_points_door(address: SocketAddr, has_tls: bool) -> anyhow::Result<()> {
+    ensure!(
+        has_tls || address.ip().to_canonical().is_loopback(),
+        "listen.points = {address} is reached from outside, and listen.points_tls = false would have keys travel in the clear"
+    );
+    Ok(())
 }
 
 async fn listener(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -178,5 +221,28 @@ impl OpenDoors {
             }
         }
         closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_travel_in_the_clear_on_this_machine_alone() {
+        for (address, allowed) in [
+            ("127.0.0.1:8445", true),
+            ("127.9.9.9:8445", true),
+            ("[::1]:8445", true),
+            ("[::ffff:127.0.0.1]:8445", true),
+            ("0.0.0.0:8445", false),
+            ("[::]:8445", false),
+            ("192.0.2.1:8445", false),
+            ("[::ffff:192.0.2.1]:8445", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(check_points_door(address, false).is_ok(), allowed, "{address}");
+            assert!(check_points_door(address, true).is_ok());
+        }
     }
 }

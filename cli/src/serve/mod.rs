@@ -1,4 +1,4 @@
-//! `vouchsafe serve`: both engines in one process, over one SQLite file, behind three doors.
+//! `vouchsafe serve`: both engines in one process, over one SQLite file, behind their doors.
 //!
 //! This is where the trust engine and the policy engine meet: records go from one to the other through [`records`],
 //! decisions from the other to the decision log through [`decisions`], and from there to other systems through [`sinks`].
@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
-use vouchsafe_policy_engine::{EngineSettings, PolicyEngine, RecordTable};
+use vouchsafe_policy_engine::{DataApi, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
 
@@ -32,8 +32,9 @@ use crate::failure::Hint as _;
 /// Run the server: both engines in one process, over one SQLite file.
 ///
 /// Listens at three doors: enrolment (hosts that have no identity yet), the API (everyone who has one; TLS demands a client
-/// certificate) and operations (plain HTTP on this machine: health, metrics, OpenAPI). Stops in good order on SIGTERM or
-/// Ctrl-C: requests in flight are answered first.
+/// certificate) and operations (plain HTTP on this machine: health, metrics, OpenAPI); and at a fourth, for enforcement
+/// points that have a key, if the settings name one. Stops in good order on SIGTERM or Ctrl-C: requests in flight are
+/// answered first.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  vouchsafe serve --dir /var/lib/vouchsafe\n  \
     VOUCHSAFE_SERVER_LOG__LEVEL=debug vouchsafe serve --dir ./engine")]
@@ -76,8 +77,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shared: Arc<dyn Store> = Arc::new(store.clone());
 
     let records = Arc::new(RecordTable::new());
-    let policy = PolicyEngine::new(&files::policy(&layout, &config)?, records.clone(), EngineSettings::default());
-    let policy = Arc::new(policy.context("the policy cannot be used")?);
+    let policy = Arc::new(policy_engine(&layout, &config, records.clone())?);
+    let points = doors::points(&config)?;
     let authority = Arc::new(files::authority(&layout, &config)?);
     let trust = Arc::new(TrustEngine::new(Parts {
         config: config.trust.clone(),
@@ -106,7 +107,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         config,
         trust,
         result_keys,
-        decider,
+        decisions: vouchsafe_policy_engine::doors::Doors::new(decider).with_points(points),
         log,
         records,
         store: shared.clone(),
@@ -130,6 +131,17 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     closed
+}
+
+/// What decides, by the policy that the settings name.
+fn policy_engine(layout: &Layout, config: &ServerConfig, records: Arc<RecordTable>) -> anyhow::Result<PolicyEngine> {
+    let data_api = DataApi {
+        entry_points: config.policy.entry_points.clone(),
+        danger_writable: config.policy.danger_writable_data.clone(),
+    };
+    let bundle = files::policy(layout, config)?;
+    let engine = PolicyEngine::with_data_api(&bundle, records, EngineSettings::default(), data_api);
+    engine.context("the policy cannot be used")
 }
 
 /// Cancels when the process is told to stop.

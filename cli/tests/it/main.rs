@@ -20,6 +20,7 @@ mod image_files;
 mod init;
 mod known_answers;
 mod log;
+mod point;
 mod policy;
 mod produce;
 mod quote;

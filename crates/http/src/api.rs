@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::keys::KeyDoor;
 use crate::limits::{self, RequestLimits};
 use crate::observe::{self, Observer};
 use crate::problem;
@@ -36,7 +37,18 @@ pub struct ApiSettings {
 /// observed, and what is refused has cost nothing further in. All of it is one layer: each layer of axum's costs every
 /// request two allocations, a copy of the request and a copy of all services further in.
 pub fn api(routes: Router, settings: &ApiSettings) -> Router {
+    surrounded(routes, settings, None)
+}
+
+/// The same for a door whose callers have keys in place of certificates. Each request that is let in carries the extension
+/// [`crate::KeyHolder`], and counts against the rate of that point; each that is not, against the rate of its address.
+pub fn api_by_key(routes: Router, settings: &ApiSettings, door: KeyDoor) -> Router {
+    surrounded(routes, settings, Some(door))
+}
+
+fn surrounded(routes: Router, settings: &ApiSettings, keys: Option<KeyDoor>) -> Router {
     let surroundings = Surroundings {
+        keys,
         observer: Observer { clock: settings.clock.clone(), entropy: settings.entropy.clone() },
         rates: RateLimiter::new(&settings.rates),
         limits: settings.request,
@@ -50,17 +62,20 @@ pub fn api(routes: Router, settings: &ApiSettings) -> Router {
 
 /// What the layer needs.
 struct Surroundings {
+    keys: Option<KeyDoor>,
     observer: Observer,
     rates: RateLimiter,
     limits: RequestLimits,
 }
 
-async fn surround(State(around): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
+async fn surround(State(around): State<Arc<Surroundings>>, mut request: Request, next: Next) -> Response {
+    let refused = around.keys.as_ref().and_then(|door| Some((door, door.identify(&mut request).err()?)));
     observe::observe(&around.observer, request, |request| {
         let limited = async {
-            match rates::limit(&around.rates, &request) {
-                Ok(()) => limits::guard(around.limits, request, next).await,
-                Err(refused) => refused.into_response(),
+            match (rates::limit(&around.rates, &request), refused) {
+                (Err(limited), _) => limited.into_response(),
+                (Ok(()), Some((door, refused))) => door.refuse(request.uri().path(), refused),
+                (Ok(()), None) => limits::guard(around.limits, request, next).await,
             }
         };
         // A panic leaves nothing behind that anybody shares but rates, which are counted atomically.

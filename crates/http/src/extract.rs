@@ -17,6 +17,10 @@ use crate::problem::HttpProblem;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(pub T);
 
+/// A body of any kind, within its bound.
+#[derive(Clone, Debug, Default)]
+pub struct WholeBody(pub Bytes);
+
 /// The parameters of a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
@@ -33,6 +37,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let limit = request.extensions().get::<BodyLimit>().copied();
         let body = Bytes::from_request(request, state).await.map_err(|rejection| unread_body(&rejection, limit))?;
         read_json(&body).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for WholeBody {
+    type Rejection = HttpProblem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let limit = request.extensions().get::<BodyLimit>().copied();
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| unread_body(&rejection, limit))
     }
 }
 

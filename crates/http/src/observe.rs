@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::keys::KeyHolder;
 use crate::peer::{Peer, RemoteAddress};
 
 /// The header that names a request, in and out.
@@ -56,8 +57,9 @@ pub(crate) async fn observe<F: Future<Output = Response>>(
     let mut response = CURRENT.scope(id.clone(), next(request)).instrument(span.clone()).await;
 
     let headers = response.headers_mut();
+    // A protocol may ask that every id comes back, also one that would not stand well in a log.
     if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, id);
+        headers.entry(REQUEST_ID).or_insert(id);
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status();
@@ -107,7 +109,8 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 fn span_of(request: &Request, id: &str, route: &str, method: &'static str) -> tracing::Span {
-    let peer = request.extensions().get::<Peer>();
+    let peer = request.extensions().get::<Peer>().map(|peer| &peer.identity);
+    let holder = request.extensions().get::<KeyHolder>().map(|holder| &holder.identity);
     let remote = request.extensions().get::<RemoteAddress>();
     tracing::info_span!(
         "request",
@@ -115,6 +118,6 @@ fn span_of(request: &Request, id: &str, route: &str, method: &'static str) -> tr
         http.route = route,
         http.request.method = method,
         client.address = remote.map(|RemoteAddress(address)| tracing::field::display(address)),
-        peer.identity = peer.map(|peer| tracing::field::display(&peer.identity)),
+        peer.identity = peer.or(holder).map(tracing::field::display),
     )
 }

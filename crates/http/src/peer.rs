@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use vouchsafe_model::spiffe::{PeerName, PeerRole, SpiffeId};
 use vouchsafe_model::{DeviceId, Sha256Digest, Timestamp};
 use vouchsafe_pki::PeerCertificate;
+pub use vouchsafe_pki::peer::NotIdentified;
 
 use crate::problem::HttpProblem;
 
@@ -57,6 +58,14 @@ pub struct DecisionPeer {
 }
 
 impl Peer {
+    /// Whom a certificate names that somebody else has seen the proof of. It is read here and not verified.
+    ///
+    /// # Errors
+    /// When it is no leaf that names somebody as ours do.
+    pub fn read_certificate(leaf_der: &[u8]) -> Result<Self, NotIdentified> {
+        PeerCertificate::identify(leaf_der).map(Self::from)
+    }
+
     /// Whether the certificate's time is over at `now`. Its last second belongs to it (RFC 5280, 4.1.2.5).
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now.unix_secs() > self.not_after.unix_secs()

@@ -11,6 +11,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use vouchsafe_model::spiffe::{PeerRole, SpiffeId};
 
+use crate::keys::KeyHolder;
 use crate::peer::{Peer, RemoteAddress};
 use crate::problem::HttpProblem;
 
@@ -71,7 +72,7 @@ impl From<Rate> for Quota {
 /// Whom a request is counted against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Caller {
-    /// The holder of a certificate, whatever its address and however many certificates it has.
+    /// The holder of a certificate or a key, whatever its address and however many of them it has.
     Peer(SpiffeId),
     /// An address, or the 64 bits of an IPv6 network: a host has all addresses of its network (RFC 4291, 2.5.4).
     Address(IpAddr),
@@ -147,6 +148,9 @@ fn caller_of(request: &Request) -> Caller {
     let extensions = request.extensions();
     if let Some(peer) = extensions.get::<Peer>() {
         return Caller::Peer(peer.identity.clone());
+    }
+    if let Some(KeyHolder { identity }) = extensions.get() {
+        return Caller::Peer(identity.clone());
     }
     match extensions.get::<RemoteAddress>() {
         Some(RemoteAddress(remote)) => Caller::Address(network_of(remote.ip())),

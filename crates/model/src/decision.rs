@@ -71,6 +71,13 @@ impl Ruling {
         Self::deny(vec![Reason { code: code.to_owned(), message: message.into(), fix: None }])
     }
 
+    /// The same ruling, with what else there is to say about it after its reasons.
+    #[must_use]
+    pub fn noting(mut self, notes: impl IntoIterator<Item = Reason>) -> Self {
+        self.reasons.extend(notes);
+        self
+    }
+
     /// Yes or no.
     pub fn outcome(&self) -> Outcome {
         self.outcome

@@ -26,6 +26,7 @@ pub use gate::{GateError, Location};
 
 use crate::evaluate::Document;
 use crate::input::InputUse;
+use crate::query::TooMany;
 
 /// The stack on which policies are parsed and compiled, in bytes. A file of the greatest size, one sum from end to end,
 /// nests half a million expressions before the gate can refuse it; only what is used is ever committed.
@@ -48,6 +49,15 @@ pub enum CompileError {
     /// The rule that decides is not there.
     #[error("no policy defines {ENTRY_POINT}")]
     NoEntryPoint,
+    /// More is listed for the Data API than may be.
+    #[error(transparent)]
+    DataApi(#[from] TooMany),
+    /// A rule that may be asked about is not there.
+    #[error("no policy defines {rule}, which the settings list as an entry point")]
+    NoSuchRule {
+        /// The rule.
+        rule: String,
+    },
     /// The compiler refuses it.
     #[error("the policy cannot be compiled: {message}")]
     Compile {
@@ -123,7 +133,7 @@ pub(crate) fn compile_rule(engine: &mut Engine, rule: &str) -> Result<Arc<Progra
 
 fn compile_one(bundle: &Bundle) -> Result<(Compiled, InputUse), CompileError> {
     let Parsed { mut engine, uses } = parse(bundle.policies())?;
-    if !defines_entry_point(&mut engine) {
+    if !defines(&mut engine, ENTRY_POINT) {
         return Err(CompileError::NoEntryPoint);
     }
     let program = compile_rule(&mut engine, ENTRY_POINT)?;
@@ -152,8 +162,9 @@ fn parse<'a>(files: impl IntoIterator<Item = &'a SourceFile>) -> Result<Parsed, 
     Ok(Parsed { engine, uses })
 }
 
-fn defines_entry_point(engine: &mut Engine) -> bool {
-    let path: Vec<&str> = ENTRY_POINT.split('.').skip(1).collect();
+/// Whether the policies have a rule of this name, which begins with `data` and has a dot between its steps.
+pub(crate) fn defines(engine: &mut Engine, rule: &str) -> bool {
+    let path: Vec<&str> = rule.split('.').skip(1).collect();
     Names::of(engine.get_modules()).rules().any(|rule| *rule == path)
 }
 

@@ -3,19 +3,95 @@
 //! A door turns what came into a [`Question`](crate::Question), has it [decided](crate::Decider), and tells the answer in
 //! its protocol. It decides nothing: whatever it does not understand, it refuses, and no refusal can be taken for an allow.
 
+pub mod caller;
+pub mod envoy;
+pub mod forward_auth;
+mod forwarded;
+pub mod http_request;
+pub mod kubernetes;
 pub mod native;
+pub mod opa;
+pub mod watch;
+
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
+use vouchsafe_http::HttpProblem;
+
+pub use watch::{WatchSettings, Watches};
+
+pub use caller::{Caller, Forward, NotBelieved, PointSettings, Points, PointsError};
 
 use crate::decider::Decider;
 
-/// The routes of all doors, to be surrounded by [`vouchsafe_http::api()`].
-pub fn routes(decider: Decider) -> Router {
-    native::routes(decider)
+/// What stands behind all doors. Clones share it.
+#[derive(Clone)]
+pub struct Doors {
+    /// What decides and puts on record.
+    pub decider: Arc<Decider>,
+    /// Who is believed in what.
+    pub points: Points,
+    /// The watches that are open.
+    pub watches: Watches,
+}
+
+impl Doors {
+    /// Doors at which no point is registered.
+    pub fn new(decider: Decider) -> Self {
+        Self { decider: Arc::new(decider), points: Points::default(), watches: Watches::default() }
+    }
+
+    /// The same doors with these points registered.
+    #[must_use]
+    pub fn with_points(self, points: Points) -> Self {
+        Self { points, ..self }
+    }
+}
+
+impl FromRef<Doors> for Arc<Decider> {
+    fn from_ref(doors: &Doors) -> Self {
+        doors.decider.clone()
+    }
+}
+
+impl FromRef<Doors> for Points {
+    fn from_ref(doors: &Doors) -> Self {
+        doors.points.clone()
+    }
+}
+
+/// The routes of all doors, to be surrounded by [`vouchsafe_http::api()`] or [`vouchsafe_http::api_by_key()`].
+pub fn routes(doors: &Doors) -> Router {
+    native::routes(doors)
+        .merge(opa::routes(doors))
+        .merge(envoy::routes(doors))
+        .merge(forward_auth::routes(doors))
+        .merge(watch::routes(doors))
+        .merge(kubernetes::routes(doors))
+}
+
+/// The paths that need no certificate and no key where keys are taken.
+pub const OPEN_PATHS: &[&str] = &[opa::HEALTH];
+
+/// How a refusal before any door looks to those who ask for this path: as that door's own.
+pub fn refusal(path: &str, problem: HttpProblem) -> Response {
+    if path.starts_with("/v1/data") || path.starts_with("/v0/data") {
+        opa::as_opa(problem)
+    } else {
+        problem.into_response()
+    }
 }
 
 /// The OpenAPI description of all doors.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    native::NativeApi::openapi()
+    let mut document = native::NativeApi::openapi();
+    document.merge(opa::OpaApi::openapi());
+    document.merge(envoy::openapi());
+    document.merge(forward_auth::ForwardAuthApi::openapi());
+    document.merge(watch::WatchApi::openapi());
+    document.merge(kubernetes::KubernetesApi::openapi());
+    document
 }

@@ -8,6 +8,7 @@ use vouchsafe_policies::{Bundle, ENTRY_POINT};
 
 use super::{Document, Evaluate, EvaluationError, EvaluationLimits};
 use crate::compile::{self, CompileError, last_words};
+use crate::explain::FileCoverage;
 
 /// Interprets policies as they are written. Slower, closer to OPA, and able to run tests.
 ///
@@ -40,6 +41,17 @@ impl ReferenceEvaluator {
     /// What was printed since the last time, if the engine gathers it.
     pub(crate) fn take_prints(&mut self) -> Vec<String> {
         self.engine.as_mut().and_then(|engine| engine.take_prints().ok()).unwrap_or_default()
+    }
+
+    /// Which lines were evaluated, if the engine watches them. After an error nothing is known.
+    pub(crate) fn coverage(&self) -> Vec<FileCoverage> {
+        let report = self.engine.as_ref().and_then(|engine| engine.get_coverage_report().ok()).unwrap_or_default();
+        let coverage = report.files.into_iter().map(|file| FileCoverage {
+            path: file.path,
+            covered: file.covered.into_iter().collect(),
+            not_covered: file.not_covered.into_iter().collect(),
+        });
+        coverage.collect()
     }
 }
 

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 use vouchsafe_model::spiffe::SpiffeId;
 use vouchsafe_model::{Decision, DecisionId, Timestamp};
 use vouchsafe_wire::v1::decide::{AskDecision, LoggedDecision};
+use vouchsafe_wire::v1::opa::DataQuery;
 
 use super::LogError;
+use crate::query::Query;
 use crate::question::Question;
 
 /// The most bytes of what is logged besides the decision. The bounds of a [`Question`] keep every request below it.
-pub const MAX_REQUEST_LEN: usize = 64 * 1024;
+pub const MAX_REQUEST_LEN: usize = 160 * 1024;
 /// The most bytes of a decision that is logged.
 pub const MAX_DECISION_LEN: usize = 64 * 1024;
 
-/// A decision and what it was about: `{"decision":…,"question":…,"asked_by":…}`. It carries no secret.
+/// A decision and what it was about: `{"decision":…,"question":…,"query":…,"asked_by":…}`. It carries no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
     id: DecisionId,
@@ -36,6 +38,8 @@ struct Logged {
     decision: Decision,
     question: AskDecision,
     #[serde(default)]
+    query: Option<DataQuery>,
+    #[serde(default)]
     asked_by: Option<SpiffeId>,
 }
 
@@ -51,6 +55,29 @@ impl LogEntry {
         question: &Question,
         asked_by: Option<SpiffeId>,
     ) -> Result<Self, LogError> {
+        Self::about(decision, answer, question, None, asked_by)
+    }
+
+    /// The record of an answer about a rule other than the one that decides. `answer` is the JSON of the decision.
+    ///
+    /// # Errors
+    /// `TooLarge` when it is larger than is logged.
+    pub fn of_query(
+        decision: &Decision,
+        answer: &[u8],
+        query: &Query,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Self, LogError> {
+        Self::about(decision, answer, query.question(), Some(query.asked()), asked_by)
+    }
+
+    fn about(
+        decision: &Decision,
+        answer: &[u8],
+        question: &Question,
+        query: Option<&DataQuery>,
+        asked_by: Option<SpiffeId>,
+    ) -> Result<Self, LogError> {
         /// Room for most requests, so that they are not written in several steps.
         const TYPICAL_REQUEST_LEN: usize = 640;
         let question = without_body(question.ask());
@@ -58,6 +85,9 @@ impl LogEntry {
         json.extend_from_slice(b"{\"decision\":");
         json.extend_from_slice(answer);
         member(&mut json, b",\"question\":", &*question);
+        if let Some(query) = query {
+            member(&mut json, b",\"query\":", query);
+        }
         if let Some(asked_by) = &asked_by {
             member(&mut json, b",\"asked_by\":", asked_by);
         }
@@ -99,7 +129,8 @@ impl LogEntry {
     /// # Errors
     /// When the policy left out parts of it.
     pub fn view(&self) -> Result<LoggedDecision, UnreadableEntry> {
-        let Logged { decision, question, asked_by } = serde_json::from_slice(&self.json).map_err(UnreadableEntry)?;
+        let Logged { decision, question, query, asked_by } =
+            serde_json::from_slice(&self.json).map_err(UnreadableEntry)?;
         Ok(LoggedDecision {
             id: decision.id(),
             decided_at: decision.decided_at(),
@@ -110,6 +141,7 @@ impl LogEntry {
             policy: decision.policy(),
             asked_by,
             question,
+            query,
         })
     }
 }

@@ -6,13 +6,17 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod callers;
 mod default_policy;
+mod doors;
 mod engine;
 mod fixtures;
 mod log;
 mod log_mask;
 mod log_query;
 mod native_door;
+mod opa;
+mod points;
 mod policy_tests;
 mod schema;
 mod threats;

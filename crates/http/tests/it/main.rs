@@ -12,6 +12,7 @@ mod api;
 mod connections;
 mod extract;
 mod health;
+mod keys;
 mod limits;
 mod shutdown;
 mod support;

@@ -6,6 +6,7 @@ use vouchsafe_model::spiffe::SpiffeId;
 use vouchsafe_model::{Decision, DecisionId, DeviceId, Outcome, Reason, Sha256Digest, Timestamp, TrustScore};
 
 use super::agent::{Application, Network, Request, User};
+use super::opa::DataQuery;
 
 /// A question: may this network agent do this? The engine joins the device's record and score.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -83,4 +84,7 @@ pub struct LoggedDecision {
     pub asked_by: Option<SpiffeId>,
     /// What was asked.
     pub question: AskDecision,
+    /// What was asked of a rule other than the one that decides, if that is what was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<DataQuery>,
 }

@@ -50,6 +50,16 @@ pub const DECISION_BODY: usize = 64 * 1024;
 pub const DECISIONS: usize = 100;
 /// The body of questions that are asked at once, in bytes.
 pub const DECISIONS_BODY: usize = 1024 * 1024;
+/// A request that a point passes on whole to have it decided, in bytes: its header, and as much of its body as is looked at.
+pub const FORWARDED_BODY: usize = 128 * 1024;
+/// Watches that are open at once.
+pub const WATCHES: usize = 4096;
+/// Watches that one caller has open at once.
+pub const WATCHES_PER_CALLER: usize = 1024;
+/// The body of a question to the Data API, in bytes: a document and what is around it.
+pub const DATA_BODY: usize = 96 * 1024;
+/// The body of a change of data, in bytes.
+pub const DATA_CHANGE_BODY: usize = 256 * 1024;
 /// The body of an operator's request, in bytes.
 pub const OPERATE_BODY: usize = 256 * 1024;
 /// Rows of one page.

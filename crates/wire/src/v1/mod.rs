@@ -6,6 +6,8 @@ pub mod decide;
 pub mod enrol;
 pub mod limits;
 pub mod logs;
+pub mod opa;
 pub mod operate;
 pub mod problem;
 pub mod record;
+pub mod watch;
