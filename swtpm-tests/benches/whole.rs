@@ -23,7 +23,7 @@ const ROUNDS: usize = 3;
 const IDLE: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
-    let world = World::golden(&[])?;
+    let world = World::allowed()?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(decisions(&world))?;
     agent(&world)
@@ -31,23 +31,30 @@ fn main() -> Result<()> {
 
 async fn decisions(world: &World) -> Result<()> {
     let base = format!("https://localhost:{}", world.engine.api_port());
-    let question = serde_json::json!({
-        "device": world.device,
-        "user": { "id": "ada", "roles": ["engineer"] },
-        "network": { "authenticated": true, "encrypted": true },
-        "request": { "action": "read", "resource": "db:orders" },
-    });
+    let (question, stranger) = (question(Some(&world.device)), question(None));
     let folder = world.engine.folder();
-    let (mut constant, mut decided) = (0.0, 0.0);
+    let (mut constant, mut decided, mut denied) = (0.0, 0.0, 0.0);
     for _ in 0..ROUNDS {
         constant += load(&folder, &format!("{base}/health/live"), None).await?;
         decided += load(&folder, &format!("{base}/v1/decision"), Some(question.to_string())).await?;
+        denied += load(&folder, &format!("{base}/v1/decision"), Some(stranger.to_string())).await?;
     }
     let rounds = f64::from(u32::try_from(ROUNDS)?);
     figure("http.constant.per_second", constant / rounds, None);
     figure("http.decision.per_second", decided / rounds, None);
     figure("http.decision_to_constant.ratio", decided / constant, Some(">= 0.5"));
+    figure("http.deny_to_constant.ratio", denied / constant, None);
     Ok(())
+}
+
+/// What is allowed for the device, and denied when none is named.
+fn question(device: Option<&str>) -> serde_json::Value {
+    serde_json::json!({
+        "device": device,
+        "user": { "id": "ada", "roles": ["engineer"] },
+        "network": { "authenticated": true, "encrypted": true },
+        "request": { "action": "read", "resource": "db:orders" },
+    })
 }
 
 /// Requests per second that all connections together get answered.

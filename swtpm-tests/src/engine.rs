@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::binary;
+use crate::quick_model;
 
 /// How long a server may take to become ready, or anything else that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,6 +69,17 @@ impl Engine {
     /// It does not become ready.
     pub fn start_new(ek_roots: &[PathBuf], settings: &[(&str, &str)]) -> Result<Self> {
         let mut engine = Self::init(ek_roots, settings)?;
+        engine.start()?;
+        Ok(engine)
+    }
+
+    /// The same, with a trust model in which trust takes seconds to grow.
+    ///
+    /// # Errors
+    /// It does not become ready in time.
+    pub fn start_quick(ek_roots: &[PathBuf]) -> Result<Self> {
+        let mut engine = Self::init(ek_roots, &[("MODEL__FILE", "model.toml")])?;
+        std::fs::write(engine.folder().join("model.toml"), quick_model::text()?)?;
         engine.start()?;
         Ok(engine)
     }

@@ -9,5 +9,6 @@ pub mod binaries;
 pub mod engine;
 pub mod guest;
 pub mod points;
+mod quick_model;
 pub mod soft_tpm;
 pub mod world;

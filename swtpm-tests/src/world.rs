@@ -27,6 +27,10 @@ impl World {
     pub fn enrolled(agent_options: &[&str]) -> Result<Self> {
         let tpm = SoftTpm::start()?;
         let engine = Engine::start_new(&tpm.vendor_certificates(), &[])?;
+        Self::enrol(tpm, engine, agent_options)
+    }
+
+    fn enrol(tpm: SoftTpm, engine: Engine, agent_options: &[&str]) -> Result<Self> {
         let join = engine.join_file("join", &[])?;
         let mut agent = Agent::new(&tpm.tcti(), agent_options)?;
         agent.run(Some(&join))?;
@@ -42,6 +46,24 @@ impl World {
         let world = Self::enrolled(agent_options)?;
         world.capture("golden", "1")?;
         world.until_status("affirming")?;
+        Ok(world)
+    }
+
+    /// A device whose state is golden and that has the score which the default policy asks for, by a trust model in which
+    /// that takes seconds.
+    ///
+    /// # Errors
+    /// It does not come to that in time.
+    pub fn allowed() -> Result<Self> {
+        let tpm = SoftTpm::start()?;
+        let engine = Engine::start_quick(&tpm.vendor_certificates())?;
+        let world = Self::enrol(tpm, engine, &[])?;
+        world.capture("golden", "1")?;
+        eventually("the device is allowed", || {
+            let (outcome, answer) = world.engine.decide(&world.device)?;
+            ensure!(outcome == "allow", "{answer}");
+            Ok(())
+        })?;
         Ok(world)
     }
 

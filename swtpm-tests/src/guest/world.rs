@@ -28,8 +28,6 @@ pub struct GuestWorld {
 const GUEST_PATIENCE: Duration = Duration::from_secs(180);
 /// How often the engine is asked. Each time takes from the guest some of the processor that emulates it.
 const GUEST_PACE: Duration = Duration::from_millis(400);
-/// The trust model: the default one, with seconds for days.
-const MODEL: (&str, &str) = ("MODEL__FILE", "model.toml");
 
 impl GuestWorld {
     /// A machine that booted this way, enrolled and vouched for itself once, with no golden image yet.
@@ -41,9 +39,7 @@ impl GuestWorld {
         let mut machine = Machine::new(secure_boot)?;
         machine.install(&software, chain)?;
         machine.boot()?;
-        let mut engine = Engine::init(&machine.vendor_certificates(), &[MODEL])?;
-        std::fs::write(engine.folder().join(MODEL.1), quick_model()?)?;
-        engine.start()?;
+        let engine = Engine::start_quick(&machine.vendor_certificates())?;
         machine.start_agent(Some(&engine.join_file("join", &[])?))?;
         let device = patiently("the guest has vouched for itself", || first_verdict(&engine))
             .with_context(|| format!("the console of the guest ends with\n{}", machine.console_end()))?;
@@ -232,23 +228,4 @@ fn patiently<T>(what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path is text")
-}
-
-/// The default trust model, but for what it takes to earn tenure and conduct, and for what remains of a failure once the
-/// device is in order again: the ceiling for failed evidence stays, and the weeks that follow are left out.
-fn quick_model() -> Result<String> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trust-engine/models/default.toml");
-    let mut model = std::fs::read_to_string(&default).with_context(|| format!("reading {}", default.display()))?;
-    let changes = [
-        ("per_day = { tenure = 0.4, conduct = 14 }", "per_day = { tenure = 864_000, conduct = 864_000 }"),
-        (
-            "against = { tenure = 10, boot = 40, runtime = 40, conduct = 40 }",
-            "against = { tenure = 1, boot = 1, runtime = 1, conduct = 1 }",
-        ),
-    ];
-    for (from, to) in changes {
-        ensure!(model.contains(from), "the default trust model has no line {from}");
-        model = model.replace(from, to);
-    }
-    Ok(model)
 }
