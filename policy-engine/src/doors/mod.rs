@@ -27,6 +27,19 @@ pub use caller::{Caller, Forward, NotBelieved, PointSettings, Points, PointsErro
 
 use crate::decider::Decider;
 
+/// The codes of the reasons for which doors deny without asking the policy. Such a decision says nothing of the policy, and what
+/// is on record of the request is only fit to be shown: another policy cannot be tried on it.
+pub const DENIED_UNASKED: [&str; 8] = [
+    "request.method_ambiguous",
+    "request.scheme_unknown",
+    "request.host_ambiguous",
+    "request.path_ambiguous",
+    "request.query_ambiguous",
+    "request.headers_ambiguous",
+    "request.too_large",
+    "request.user_claimed",
+];
+
 /// What stands behind all doors. Clones share it.
 #[derive(Clone)]
 pub struct Doors {

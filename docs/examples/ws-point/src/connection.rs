@@ -41,7 +41,7 @@ impl Point {
     ///
     /// # Errors
     /// It was not let through to the service.
-    pub(crate) async fn attend(&self, stream: TcpStream, remote: SocketAddr) -> anyhow::Result<&'static str> {
+    pub(crate) async fn attend(&self, stream: TcpStream, remote: SocketAddr) -> anyhow::Result<String> {
         let handshake =
             timeout(HANDSHAKE, self.acceptor.accept(stream)).await.context("the handshake took too long")?;
         let mut client = handshake.context("the handshake failed")?;
@@ -56,8 +56,8 @@ impl Point {
         tracing::info!(client.address = %remote, device.id = device, "let through");
         tokio::select! {
             // Whichever ends first drops the other, and with it both connections.
-            _ = copy_bidirectional(&mut client, &mut service) => Ok("ended by itself"),
-            () = self.until_denied(watch, &device) => Ok("cut: the engine no longer allows it"),
+            _ = copy_bidirectional(&mut client, &mut service) => Ok("ended by itself".to_owned()),
+            () = self.until_denied(watch, &device) => Ok("cut: the engine no longer allows it".to_owned()),
         }
     }
 

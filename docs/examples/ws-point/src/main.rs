@@ -48,12 +48,9 @@ async fn main() -> anyhow::Result<()> {
         };
         let point = point.clone();
         tokio::spawn(async move {
-            match point.attend(stream, remote).await {
-                Ok(end) => tracing::info!(client.address = %remote, "{end}"),
-                Err(error) => {
-                    tracing::info!(client.address = %remote, error = format!("{error:#}"), "connection refused")
-                }
-            }
+            let ended = point.attend(stream, remote).await;
+            let ended = ended.unwrap_or_else(|error| format!("refused: {error:#}"));
+            tracing::info!(client.address = %remote, "{ended}");
             drop(slot);
         });
     }

@@ -169,7 +169,7 @@ impl<'a> Fields<'a> {
                     max: HttpRequest::MAX_HEADER_NAME_LEN,
                 });
             }
-            headers.entry(name).or_default().push(value.replace('\t', " "));
+            headers.entry(name).or_default().push(secret::mask_url(value).replace('\t', " "));
         }
         if headers.len() > HttpRequest::MAX_HEADERS {
             return Err(Ambiguity::TooLarge { part: "number of header fields", max: HttpRequest::MAX_HEADERS });

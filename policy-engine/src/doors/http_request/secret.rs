@@ -38,11 +38,56 @@ const PARTS: [&str; 16] = [
 /// Names of a query's parameters that are credentials whole: parts of other names would be too many.
 const PARAMETERS: [&str; 7] = ["code", "sig", "pwd", "pass", "auth", "key", "otp"];
 
+/// Fields of almost every request that carry none: to look into their names would be most of the work.
+const PLAIN_NAMES: [&str; 30] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "dnt",
+    "if-modified-since",
+    "if-none-match",
+    "origin",
+    "pragma",
+    "priority",
+    "referer",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-user",
+    "te",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-envoy-internal",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-request-id",
+    "x-requested-with",
+];
+
 /// Whether a field of this name carries a credential, or may.
 pub fn is_credential(name: &str) -> bool {
+    if PLAIN_NAMES.contains(&name) {
+        return false;
+    }
     NAMES.contains(&name) || {
         let plain = without_separators(name.as_bytes());
         PARTS.iter().any(|part| plain.contains(part))
+    }
+}
+
+/// A value with the credentials masked of the query that is in it, if it is a URL as in `Referer`.
+pub(super) fn mask_url(value: &str) -> String {
+    match value.split_once('?') {
+        Some((before, query)) => [before, "?", &mask_query(query)].concat(),
+        None => value.to_owned(),
     }
 }
 

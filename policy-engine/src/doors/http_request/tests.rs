@@ -358,6 +358,13 @@ fn credentials_in_a_query_are_masked_however_they_are_spelled() {
 }
 
 #[test]
+fn credentials_in_the_url_that_a_request_came_from_are_masked() {
+    let http = with_fields(&[("referer", "https://a.example/b?token=secret&c=d#e"), ("x-note", "why?")]).unwrap();
+    assert_eq!(http.headers["referer"], ["https://a.example/b?token=***&c=d#e"]);
+    assert_eq!(http.headers["x-note"], ["why?"]);
+}
+
+#[test]
 fn a_body_is_text_and_cut_at_its_longest() {
     let read = |body: &[u8]| {
         let http = RawRequest { body: Some(body), ..raw(b"/") }.normalise().unwrap();

@@ -14,6 +14,7 @@ use prost::Message as _;
 use serde_json::Value;
 use tonic::{Code, Status};
 use vouchsafe_model::{DeviceState, Outcome};
+use vouchsafe_policy_engine::doors::DENIED_UNASKED;
 use vouchsafe_wire::v1::limits::FORWARDED_BODY;
 
 use super::support::{EDGE, PLAIN, STRANGER, World, escaped_pem, field, spiffe, text};
@@ -194,6 +195,7 @@ async fn what_servers_read_differently_is_denied_on_record() {
     let logged = world.logged();
     assert_eq!(logged.len(), 10);
     assert!(logged.iter().all(|logged| logged.outcome == Outcome::Deny && logged.question.device == Some(device(1))));
+    assert!(logged.iter().all(|logged| DENIED_UNASKED.contains(&logged.reasons[0].code.as_str())));
     assert_eq!(logged[0].question.request.http.as_ref().unwrap().raw_path, "/public/..;/admin");
     assert_eq!(logged[0].question.request.resource, "https://wiki.example.org/public/..;/admin");
 }
