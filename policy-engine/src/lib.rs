@@ -7,6 +7,7 @@
 //!
 //! It never judges evidence, never keeps a decision for a second request, and denies whatever it does not understand.
 
+pub mod candidates;
 mod compile;
 pub mod decide;
 pub mod decider;

@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
+use vouchsafe_policy_engine::doors::Doors as DecisionDoors;
 use vouchsafe_policy_engine::log::{GroupCommit, GroupCommitSettings};
 use vouchsafe_policy_engine::{DataApi, Decider, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteOptions, SqliteStore, Store};
@@ -106,7 +107,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         config,
         trust,
         result_keys,
-        decisions: vouchsafe_policy_engine::doors::Doors::new(decider).with_points(points),
+        decisions: DecisionDoors::new(decider, files::page_key(&layout)?).with_points(points),
         records,
         store: shared.clone(),
         authority,

@@ -3,6 +3,7 @@
 //! A door turns what came into a [`Question`](crate::Question), has it [decided](crate::Decider), and tells the answer in
 //! its protocol. It decides nothing: whatever it does not understand, it refuses, and no refusal can be taken for an allow.
 
+pub mod authzen;
 pub mod caller;
 pub mod native;
 pub mod opa;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use vouchsafe_http::HttpProblem;
 
+pub use authzen::PageKey;
 pub use caller::{Caller, Forward, NotBelieved, PointSettings, Points, PointsError};
 
 use crate::decider::Decider;
@@ -26,12 +28,22 @@ pub struct Doors {
     pub decider: Arc<Decider>,
     /// Who is believed in what.
     pub points: Points,
+    /// The key of the tokens by which a search goes on.
+    pub page_key: PageKey,
+    /// How these doors are reached from outside, if that is known: `https://engine.example.org:8443`.
+    pub base_url: Option<String>,
 }
 
 impl Doors {
     /// Doors at which no point is registered.
-    pub fn new(decider: Decider) -> Self {
-        Self { decider: Arc::new(decider), points: Points::default() }
+    pub fn new(decider: Decider, page_key: PageKey) -> Self {
+        Self { decider: Arc::new(decider), points: Points::default(), page_key, base_url: None }
+    }
+
+    /// The same doors, reached at this address.
+    #[must_use]
+    pub fn at(self, base_url: Option<String>) -> Self {
+        Self { base_url, ..self }
     }
 
     /// The same doors with these points registered.
@@ -55,16 +67,18 @@ impl FromRef<Doors> for Points {
 
 /// The routes of all doors, to be surrounded by [`vouchsafe_http::api()`] or [`vouchsafe_http::api_by_key()`].
 pub fn routes(doors: &Doors) -> Router {
-    native::routes(doors).merge(opa::routes(doors))
+    native::routes(doors).merge(opa::routes(doors)).merge(authzen::routes(doors))
 }
 
 /// The paths that need no certificate and no key where keys are taken.
-pub const OPEN_PATHS: &[&str] = &[opa::HEALTH];
+pub const OPEN_PATHS: &[&str] = &[opa::HEALTH, authzen::METADATA];
 
 /// How a refusal before any door looks to those who ask for this path: as that door's own.
 pub fn refusal(path: &str, problem: HttpProblem) -> Response {
     if path.starts_with("/v1/data") || path.starts_with("/v0/data") {
         opa::as_opa(problem)
+    } else if path.starts_with(authzen::PREFIX) {
+        authzen::as_text(problem)
     } else {
         problem.into_response()
     }
@@ -74,5 +88,6 @@ pub fn refusal(path: &str, problem: HttpProblem) -> Response {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = native::NativeApi::openapi();
     document.merge(opa::OpaApi::openapi());
+    document.merge(authzen::AuthzenApi::openapi());
     document
 }
