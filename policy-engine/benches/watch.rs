@@ -14,7 +14,7 @@ use vouchsafe_http::{OsEntropy, Peer, SystemClock};
 use vouchsafe_model::trust::{FactorName, FactorParams, FactorState, TrustCurve};
 use vouchsafe_model::{DeviceId, DeviceState, EndorsementGrade, HostFacts, Sha256Digest, Timestamp};
 use vouchsafe_policies::Bundle;
-use vouchsafe_policy_engine::doors::{Doors, routes};
+use vouchsafe_policy_engine::doors::{Doors, PageKey, routes};
 use vouchsafe_policy_engine::log::{DecisionLog, LogEntry, LogError};
 use vouchsafe_policy_engine::{Decider, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
@@ -64,7 +64,7 @@ fn doors() -> Doors {
     records.load((0..=OTHERS).map(|number| record(number, DeviceState::Active)));
     let engine = PolicyEngine::new(&bundle, Arc::new(records), EngineSettings::default()).unwrap();
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    Doors::new(Decider { engine: Arc::new(engine), log: Arc::new(NoLog), clock, entropy })
+    Doors::new(Decider { engine: Arc::new(engine), log: Arc::new(NoLog), clock, entropy }, PageKey::new(&[7; 32]))
 }
 
 async fn watch(doors: &Doors, number: u32) -> Body {

@@ -9,7 +9,9 @@ use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{Decision, DecisionId, Outcome, Reason, Sha256Digest, Timestamp};
 use vouchsafe_policies::Bundle;
 use vouchsafe_wire::v1::agent::PolicyInput;
+use vouchsafe_wire::v1::authzen::SearchRequest;
 
+use crate::candidates::{Candidates, SearchInput};
 use crate::compile::CompileError;
 use crate::entry_points::EntryPoints;
 use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
@@ -204,6 +206,19 @@ impl PolicyEngine {
     /// What the answer to a question would be at an instant, if nothing came between. It is nobody's answer.
     pub fn foresee(&self, question: &Question, at: Timestamp) -> Outcome {
         self.rule(&self.active.load(), question, at).0.outcome()
+    }
+
+    /// Whom or what a search looks among, as the policy says at an instant.
+    ///
+    /// # Errors
+    /// When the rule that says so fails.
+    pub async fn candidates(&self, search: &SearchRequest, now: Timestamp) -> Result<Candidates, EvaluationError> {
+        let active = self.active.load_full();
+        let Some(rule) = active.entry_points.search() else {
+            return Ok(Candidates::in_data(active.bundle.data(), search));
+        };
+        let found = active.entry_points.evaluate(Some(rule), Document::of(&SearchInput::of(search, now))).await?;
+        Ok(Candidates::listed(Some(&found.to_json()), search))
     }
 
     /// Answers a question about another rule at an instant. The value may be told when the decision is logged, and not

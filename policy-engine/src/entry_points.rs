@@ -20,9 +20,14 @@ const STACK: usize = 64 * 1024 * 1024;
 /// The most questions that wait for a thread. Further ones wait outside, within their time.
 const MAX_QUEUE: usize = 256;
 
+/// The rule by which a policy says what there is to be found, if it has it. Callers cannot ask about it.
+const SEARCH: &str = "data.vouchsafe.search";
+
 /// The rules of one policy that may be asked about. Its threads end when the last question is answered and this is dropped.
 pub(crate) struct EntryPoints {
     rules: Vec<EntryPoint>,
+    /// The rule that says what there is to be found; it is among them.
+    search: Option<EntryPoint>,
     /// None when there is no rule, and so no thread.
     queue: Option<mpsc::Sender<Job>>,
 }
@@ -41,15 +46,14 @@ impl EntryPoints {
         limits: EvaluationLimits,
         threads: usize,
     ) -> Result<Self, CompileError> {
-        let rules = rules.to_vec();
-        if rules.is_empty() {
-            return Ok(Self { rules, queue: None });
-        }
         let mut engine = compile::parse_policies(bundle)?;
-        for rule in &rules {
-            if !compile::defines(&mut engine, &rule.rule()) {
-                return Err(CompileError::NoSuchRule { rule: rule.rule() });
-            }
+        if let Some(absent) = rules.iter().find(|rule| !compile::defines(&mut engine, &rule.rule())) {
+            return Err(CompileError::NoSuchRule { rule: absent.rule() });
+        }
+        let search = SEARCH.parse().ok().filter(|_| compile::defines(&mut engine, SEARCH));
+        let rules: Vec<EntryPoint> = rules.iter().chain(&search).cloned().collect();
+        if rules.is_empty() {
+            return Ok(Self { rules, search, queue: None });
         }
         add_data(&mut engine, bundle)?;
         // Whoever prints means it for a test or an explanation, not for the standard error of a server.
@@ -63,7 +67,12 @@ impl EntryPoints {
             let thread = thread::Builder::new().name("policy-rules".to_owned()).stack_size(STACK);
             thread.spawn(move || work(evaluators, &jobs)).map_err(CompileError::Thread)?;
         }
-        Ok(Self { rules, queue: Some(queue) })
+        Ok(Self { rules, search, queue: Some(queue) })
+    }
+
+    /// The rule that says what there is to be found, if the policy has one.
+    pub(crate) fn search(&self) -> Option<&EntryPoint> {
+        self.search.as_ref()
     }
 
     /// The value of a rule for an input; undefined when the rule may not be asked about.

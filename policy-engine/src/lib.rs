@@ -7,6 +7,7 @@
 //!
 //! It never judges evidence, never keeps a decision for a second request, and denies whatever it does not understand.
 
+pub mod candidates;
 pub mod changes;
 mod compile;
 pub mod decide;

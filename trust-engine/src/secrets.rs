@@ -28,6 +28,11 @@ impl EngineSecret {
         self.derive(b"vouchsafe enrolment ticket v1")
     }
 
+    /// The key for the pages of searches, which the policy engine's doors hand out in parts.
+    pub fn page_key(&self) -> Zeroizing<[u8; Self::LEN]> {
+        self.derive(b"vouchsafe search page v1")
+    }
+
     /// HKDF-SHA256 (RFC 5869) with a label for each use.
     fn derive(&self, label: &[u8]) -> Zeroizing<[u8; Self::LEN]> {
         let mut key = Zeroizing::new([0; Self::LEN]);

@@ -59,9 +59,12 @@ ops = \"{ops}\"
 # The same doors as agents reach them, from outside. They are written into join files.
 enrol = \"{public_enrol}\"
 api = \"{public_api}\"
+# The door of points that have a key, for AuthZEN's metadata.
+# points = \"{public_points}\"
 {TAIL}",
         domain = args.trust_domain,
         points = on(8445),
+        public_points = public_url(args, 8445),
         enrol = on(args.enrol_port),
         api = on(args.api_port),
         public_enrol = public_url(args, args.enrol_port),

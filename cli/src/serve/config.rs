@@ -85,6 +85,9 @@ pub(crate) struct PublicConfig {
     pub(crate) enrol: String,
     /// The door of those who have an identity: `https://engine.example.org:8443`.
     pub(crate) api: String,
+    /// The door of points that have a key, if it is open: `https://engine.example.org:8445`.
+    #[serde(default)]
+    pub(crate) points: Option<String>,
 }
 
 /// The policy.

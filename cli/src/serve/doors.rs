@@ -119,7 +119,7 @@ impl Doors {
             .merge(with_body_limit(operator, limits::OPERATE_BODY))
             .merge(with_body_limit(images, limits::IMAGE_BODY))
             .merge(with_body_limit(result, limits::OPERATE_BODY))
-            .merge(doors::routes(&self.decisions))
+            .merge(doors::routes(&self.decisions.clone().at(Some(self.config.public.api.clone()))))
             .merge(vouchsafe_policy_engine::log::routes(self.log.state()))
             .merge(self.health().routes());
         api(routes, &self.settings(RateLimits::default()))
@@ -132,7 +132,8 @@ impl Doors {
             tracing::warn!("listen.points is set and no point has a key: nobody is let in there");
         }
         let door = KeyDoor { keys, open_paths: doors::OPEN_PATHS, refusal: doors::refusal };
-        api_by_key(doors::routes(&self.decisions), &self.settings(RateLimits::default()), door)
+        let decisions = self.decisions.clone().at(self.config.public.points.clone());
+        api_by_key(doors::routes(&decisions), &self.settings(RateLimits::default()), door)
     }
 
     fn health(&self) -> Health {

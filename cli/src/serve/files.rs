@@ -8,6 +8,7 @@ use vouchsafe_attest::endorsement::{AnchorRole, AnchorSource, TrustAnchors};
 use vouchsafe_pki::files::WriteFileError;
 use vouchsafe_pki::{Authority, LocalKey, files};
 use vouchsafe_policies::Bundle;
+use vouchsafe_policy_engine::doors::PageKey;
 use vouchsafe_trust_engine::score::model_file::TrustModel;
 use vouchsafe_trust_engine::{EngineSecret, ResultKeys};
 
@@ -57,6 +58,11 @@ pub(super) fn engine_secret(layout: &Layout) -> anyhow::Result<EngineSecret> {
     let secret = <[u8; EngineSecret::LEN]>::try_from(bytes.as_slice())
         .with_context(|| format!("{} must hold {} bytes", path.display(), EngineSecret::LEN))?;
     Ok(EngineSecret::new(secret))
+}
+
+/// The key for the pages of searches.
+pub(super) fn page_key(layout: &Layout) -> anyhow::Result<PageKey> {
+    Ok(PageKey::new(&engine_secret(layout)?.page_key()))
 }
 
 /// The keys of attestation results. The folder of an older server has none: it is made then.

@@ -21,6 +21,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
+use vouchsafe_policy_engine::doors::Doors as DecisionDoors;
 use vouchsafe_policy_engine::{DataApi, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
@@ -107,7 +108,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         config,
         trust,
         result_keys,
-        decisions: vouchsafe_policy_engine::doors::Doors::new(decider).with_points(points),
+        decisions: DecisionDoors::new(decider, files::page_key(&layout)?).with_points(points),
         log,
         records,
         store: shared.clone(),

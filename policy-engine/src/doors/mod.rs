@@ -3,6 +3,7 @@
 //! A door turns what came into a [`Question`](crate::Question), has it [decided](crate::Decider), and tells the answer in
 //! its protocol. It decides nothing: whatever it does not understand, it refuses, and no refusal can be taken for an allow.
 
+pub mod authzen;
 pub mod caller;
 pub mod envoy;
 pub mod forward_auth;
@@ -21,9 +22,9 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use vouchsafe_http::HttpProblem;
 
-pub use watch::{WatchSettings, Watches};
-
+pub use authzen::PageKey;
 pub use caller::{Caller, Forward, NotBelieved, PointSettings, Points, PointsError};
+pub use watch::{WatchSettings, Watches};
 
 use crate::decider::Decider;
 
@@ -49,12 +50,28 @@ pub struct Doors {
     pub points: Points,
     /// The watches that are open.
     pub watches: Watches,
+    /// The key of the tokens by which a search goes on.
+    pub page_key: PageKey,
+    /// How these doors are reached from outside, if that is known: `https://engine.example.org:8443`.
+    pub base_url: Option<String>,
 }
 
 impl Doors {
     /// Doors at which no point is registered.
-    pub fn new(decider: Decider) -> Self {
-        Self { decider: Arc::new(decider), points: Points::default(), watches: Watches::default() }
+    pub fn new(decider: Decider, page_key: PageKey) -> Self {
+        Self {
+            decider: Arc::new(decider),
+            points: Points::default(),
+            watches: Watches::default(),
+            page_key,
+            base_url: None,
+        }
+    }
+
+    /// The same doors, reached at this address.
+    #[must_use]
+    pub fn at(self, base_url: Option<String>) -> Self {
+        Self { base_url, ..self }
     }
 
     /// The same doors with these points registered.
@@ -80,6 +97,7 @@ impl FromRef<Doors> for Points {
 pub fn routes(doors: &Doors) -> Router {
     native::routes(doors)
         .merge(opa::routes(doors))
+        .merge(authzen::routes(doors))
         .merge(envoy::routes(doors))
         .merge(forward_auth::routes(doors))
         .merge(watch::routes(doors))
@@ -87,12 +105,14 @@ pub fn routes(doors: &Doors) -> Router {
 }
 
 /// The paths that need no certificate and no key where keys are taken.
-pub const OPEN_PATHS: &[&str] = &[opa::HEALTH];
+pub const OPEN_PATHS: &[&str] = &[opa::HEALTH, authzen::METADATA];
 
 /// How a refusal before any door looks to those who ask for this path: as that door's own.
 pub fn refusal(path: &str, problem: HttpProblem) -> Response {
     if path.starts_with("/v1/data") || path.starts_with("/v0/data") {
         opa::as_opa(problem)
+    } else if path.starts_with(authzen::PREFIX) {
+        authzen::as_text(problem)
     } else {
         problem.into_response()
     }
@@ -102,6 +122,7 @@ pub fn refusal(path: &str, problem: HttpProblem) -> Response {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = native::NativeApi::openapi();
     document.merge(opa::OpaApi::openapi());
+    document.merge(authzen::AuthzenApi::openapi());
     document.merge(envoy::openapi());
     document.merge(forward_auth::ForwardAuthApi::openapi());
     document.merge(watch::WatchApi::openapi());

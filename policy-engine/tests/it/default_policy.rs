@@ -136,10 +136,13 @@ fn expected_codes(input: &PolicyInput) -> BTreeSet<&'static str> {
             deny("device.contraindicated", contraindicated && other);
         }
     }
-    let prefixes = ["admin:", "http://", "https://"];
+    let prefixes = ["admin:", "http://", "https://", "kubernetes:"];
     let Request { action, resource, .. } = &input.request;
     let is_listed = prefixes.iter().any(|prefix| resource.starts_with(prefix))
         || resource.starts_with("db:") && ["read", "write"].contains(&action.as_str())
+        || resource.starts_with("kubernetes-url:") && action == "get"
+        || ["ws://", "wss://"].iter().any(|prefix| resource.starts_with(prefix))
+            && ["connect", "GET"].contains(&action.as_str())
         || resource.starts_with("ssh:") && action == "connect";
     deny("request.flow_not_listed", !is_listed);
     deny("network.unknown", input.network.is_none());

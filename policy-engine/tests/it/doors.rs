@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use vouchsafe_http::entropy::EntropyFailed;
 use vouchsafe_http::{Entropy, KeyHolder, ManualClock, Peer};
 use vouchsafe_model::Sha256Digest;
-use vouchsafe_policy_engine::doors::{Doors, Forward, PointSettings, Points};
+use vouchsafe_policy_engine::doors::{Doors, Forward, PageKey, PointSettings, Points};
 use vouchsafe_policy_engine::log::{DecisionLog, LogEntry, LogError};
 use vouchsafe_policy_engine::{Decider, PolicyEngine};
 use vouchsafe_wire::v1::decide::LoggedDecision;
@@ -77,6 +77,7 @@ impl MemoryLog {
 pub(crate) struct World {
     pub(crate) doors: Doors,
     pub(crate) log: Arc<MemoryLog>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl World {
@@ -85,11 +86,11 @@ impl World {
     }
 
     pub(crate) fn with_log(engine: PolicyEngine, log: MemoryLog) -> Self {
-        let log = Arc::new(log);
+        let (log, clock) = (Arc::new(log), Arc::new(ManualClock::new(NOW)));
         let decider = Decider {
             engine: Arc::new(engine),
             log: log.clone(),
-            clock: Arc::new(ManualClock::new(NOW)),
+            clock: clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
         };
         let everything = [Forward::User, Forward::Device, Forward::Application, Forward::Http];
@@ -99,7 +100,7 @@ impl World {
             forwards: forwards.iter().copied().collect(),
         };
         let points = Points::new([point("edge-1", &everything), point("mute", &[])]).unwrap();
-        Self { doors: Doors::new(decider).with_points(points), log }
+        Self { doors: Doors::new(decider, PageKey::new(&[7; 32])).with_points(points), log, clock }
     }
 
     pub(crate) fn router(&self) -> Router {

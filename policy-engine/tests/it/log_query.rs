@@ -53,7 +53,8 @@ async fn decisions_are_found_by_all_that_they_are_about() {
     let kept = filled(60).await;
     let all = DecisionFilter::default();
     let numbers = |wanted: fn(u64) -> bool| (0..60).rev().filter(|number| wanted(*number)).collect::<Vec<_>>();
-    let filters: [(DecisionFilter, fn(u64) -> bool); 8] = [
+    type Kept = (DecisionFilter, fn(u64) -> bool);
+    let filters: [Kept; 8] = [
         (all.clone(), |_| true),
         (DecisionFilter { device: Some(device(2)), ..all.clone() }, |n| n % 3 == 1),
         (DecisionFilter { user: Some("user \"3\"".to_owned()), ..all.clone() }, |n| n % 4 == 3),

@@ -3,9 +3,11 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
+    clippy::print_stdout,
+    reason = "a test that cannot go on should stop, and one that is skipped should say so"
 )]
 
+mod authzen;
 mod callers;
 mod default_policy;
 mod doors;

@@ -12,7 +12,7 @@ use vouchsafe_http::entropy::EntropyFailed;
 use vouchsafe_http::{Entropy, ManualClock, Peer};
 use vouchsafe_model::Sha256Digest;
 use vouchsafe_policy_engine::Decider;
-use vouchsafe_policy_engine::doors::{Doors, openapi, routes};
+use vouchsafe_policy_engine::doors::{Doors, PageKey, openapi, routes};
 use vouchsafe_policy_engine::log::{DecisionLog, LogEntry, LogError};
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
@@ -73,8 +73,10 @@ async fn post_to(path: &str, state: &Decider, identity: Option<&str>, body: &str
     if let Some(identity) = identity {
         request = request.extension(peer(identity));
     }
-    let response =
-        routes(&Doors::new(state.clone())).oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let response = routes(&Doors::new(state.clone(), PageKey::new(&[7; 32])))
+        .oneshot(request.body(Body::from(body.to_owned())).unwrap())
+        .await
+        .unwrap();
     let status = response.status();
     let header = |name: &str| response.headers().get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
     let head =

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_worst_findings_are_told_and_the_rest_is_counted() {
-        let mut findings = vec![Finding::new(FindingCode::TpmReset); 300];
+        let mut findings = vec![Finding::new(FindingCode::TpmReset); MAX_FINDINGS + 44];
         assert_eq!(bounded(findings[..MAX_FINDINGS].to_vec()).len(), MAX_FINDINGS);
         findings.push(Finding::new(FindingCode::FileChanged));
         let told = bounded(findings);
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(told[0].code, FindingCode::FileChanged);
         let last = told.last().unwrap();
         assert_eq!((last.severity, last.found.as_deref()), (Severity::Info, Some("46 more findings")));
-        let failures = bounded(vec![Finding::new(FindingCode::FileChanged); 300]);
+        let failures = bounded(vec![Finding::new(FindingCode::FileChanged); MAX_FINDINGS + 1]);
         assert_eq!(failures.last().unwrap().severity, Severity::Failure);
     }
 }

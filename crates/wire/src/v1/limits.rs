@@ -56,6 +56,10 @@ pub const FORWARDED_BODY: usize = 128 * 1024;
 pub const WATCHES: usize = 4096;
 /// Watches that one caller has open at once.
 pub const WATCHES_PER_CALLER: usize = 1024;
+/// The body of an AuthZEN evaluation or search, in bytes.
+pub const ACCESS_BODY: usize = 64 * 1024;
+/// The body of AuthZEN evaluations that are asked at once, in bytes.
+pub const ACCESSES_BODY: usize = 1024 * 1024;
 /// The body of a question to the Data API, in bytes: a document and what is around it.
 pub const DATA_BODY: usize = 96 * 1024;
 /// The body of a change of data, in bytes.

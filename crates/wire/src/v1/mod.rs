@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod attest;
+pub mod authzen;
 pub mod decide;
 pub mod enrol;
 pub mod limits;

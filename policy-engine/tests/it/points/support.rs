@@ -19,7 +19,7 @@ use vouchsafe_http::{Clock, Entropy, ManualClock, Peer};
 use vouchsafe_model::Sha256Digest;
 use vouchsafe_pki::{Authority, Csr, LeafRequest, LeafUsage, LocalKey, Serial};
 use vouchsafe_policies::Bundle;
-use vouchsafe_policy_engine::doors::{Doors, PointSettings, Points, routes};
+use vouchsafe_policy_engine::doors::{Doors, PageKey, PointSettings, Points, routes};
 use vouchsafe_policy_engine::log::{DecisionLog, LogEntry, LogError};
 use vouchsafe_policy_engine::{Decider, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_wire::v1::decide::LoggedDecision;
@@ -116,7 +116,7 @@ impl World {
             serde_json::from_str(&format!(r#"{{"name": "{name}", "forwards": {forwards}}}"#)).unwrap()
         };
         let points = [point("edge", r#"["device", "user", "http"]"#), point("plain", r#"["http"]"#)];
-        let doors = Doors::new(decider).with_points(Points::new(points).unwrap());
+        let doors = Doors::new(decider, PageKey::new(&[7; 32])).with_points(Points::new(points).unwrap());
         Self { doors, log, certificate }
     }
 
