@@ -96,12 +96,14 @@ impl Doors {
     }
 
     fn settings(&self, rates: RateLimits) -> ApiSettings {
-        ApiSettings {
-            clock: self.clock.clone(),
-            entropy: self.entropy.clone(),
-            request: RequestLimits::default(),
-            rates,
-        }
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        ApiSettings { clock, entropy, request: RequestLimits::default(), rates }
+    }
+
+    /// The same for routes each of which has a bound of its own: none of them is larger than this one.
+    fn settings_up_to(&self, max_body_len: usize) -> ApiSettings {
+        let settings = self.settings(RateLimits::default());
+        ApiSettings { request: RequestLimits { max_body_len, ..settings.request }, ..settings }
     }
 
     fn enrol_routes(&self) -> Router {
@@ -120,9 +122,9 @@ impl Doors {
             .merge(with_body_limit(images, limits::IMAGE_BODY))
             .merge(with_body_limit(result, limits::OPERATE_BODY))
             .merge(doors::routes(&self.decisions.clone().at(Some(self.config.public.api.clone()))))
-            .merge(vouchsafe_policy_engine::log::routes(self.log.state()))
-            .merge(self.health().routes());
-        api(routes, &self.settings(RateLimits::default()))
+            .merge(with_body_limit(vouchsafe_policy_engine::log::routes(self.log.state()), limits::OPERATE_BODY))
+            .merge(with_body_limit(self.health().routes(), limits::OPERATE_BODY));
+        api(routes, &self.settings_up_to(limits::IMAGE_BODY))
     }
 
     /// Decisions, for points that have a key in place of a certificate.
@@ -133,7 +135,7 @@ impl Doors {
         }
         let door = KeyDoor { keys, open_paths: doors::OPEN_PATHS, refusal: doors::refusal };
         let decisions = self.decisions.clone().at(self.config.public.points.clone());
-        api_by_key(doors::routes(&decisions), &self.settings(RateLimits::default()), door)
+        api_by_key(doors::routes(&decisions), &self.settings_up_to(limits::DECISIONS_BODY), door)
     }
 
     fn health(&self) -> Health {

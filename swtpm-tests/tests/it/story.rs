@@ -138,3 +138,22 @@ fn a_revoked_device_is_denied_at_once_and_its_agent_stops() -> Result<()> {
     ensure!(agent.log().contains("revoked"), "it does not say why: {}", agent.log());
     Ok(())
 }
+
+#[test]
+fn what_is_larger_than_most_requests_is_taken_where_it_may_be() -> Result<()> {
+    let engine = Engine::start_new(&[], &[])?;
+    let file = |name: &str, head: &str, paths: usize| -> Result<std::path::PathBuf> {
+        let digests = (0..paths).map(|n| format!("\"/usr/lib/large/{n:06}\" = [\"sha256:{n:064x}\"]\n"));
+        let path = engine.scratch().join(name);
+        std::fs::write(&path, format!("{head}\n[runtime.digests]\n{}", digests.collect::<String>()))?;
+        Ok(path)
+    };
+    let head = "format = \"vouchsafe-image/1\"\nimage = \"large@1\"\ncreated_at = \"2026-01-31T12:00:00.000Z\"\n";
+    let image = file("large.toml", head, 20_000)?;
+    ensure!(std::fs::metadata(&image)?.len() > 2 * 1024 * 1024, "it is no larger than most");
+    let imported = engine.operator(&["image", "import", image.to_str().context("a path is text")?])?;
+    ensure!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let listed = engine.ask(&["image", "list"])?;
+    ensure!(listed[0]["id"] == "large@1", "{listed}");
+    Ok(())
+}
