@@ -49,14 +49,14 @@ fn found(kept: &Kept, filter: &DecisionFilter, order: Order, limit: usize) -> Ve
 }
 
 /// A filter, and the numbers of the decisions that it finds.
-type Kept = (DecisionFilter, fn(u64) -> bool);
+type Sought = (DecisionFilter, fn(u64) -> bool);
 
 #[tokio::test]
 async fn decisions_are_found_by_all_that_they_are_about() {
     let kept = filled(60).await;
     let all = DecisionFilter::default();
     let numbers = |wanted: fn(u64) -> bool| (0..60).rev().filter(|number| wanted(*number)).collect::<Vec<_>>();
-    let filters: [Kept; 8] = [
+    let filters: [Sought; 8] = [
         (all.clone(), |_| true),
         (DecisionFilter { device: Some(device(2)), ..all.clone() }, |n| n % 3 == 1),
         (DecisionFilter { user: Some("user \"3\"".to_owned()), ..all.clone() }, |n| n % 4 == 3),
