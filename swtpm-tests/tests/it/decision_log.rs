@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::{Certificate, Client, Identity};
 use serde_json::Value;
-use vouchsafe_swtpm_tests::engine::Engine;
+use vouchsafe_swtpm_tests::engine::{Engine, eventually};
 
 /// Connections at once, each with one request at a time.
 const CONNECTIONS: usize = 32;
@@ -56,8 +56,12 @@ fn assert_verifies(engine: &Engine) -> Result<Value> {
 
 /// Fetches the proof of a decision and verifies it without the server.
 fn assert_proven(engine: &Engine, id: &str) -> Result<()> {
-    let proof = engine.operator(&["log", "prove", id])?;
-    ensure!(proof.status.success(), "{}", String::from_utf8_lossy(&proof.stderr));
+    // A decision of just before the kill is covered by the first checkpoint after it.
+    let proof = eventually("a checkpoint covers the decision", || {
+        let proof = engine.operator(&["log", "prove", id])?;
+        ensure!(proof.status.success(), "{}", String::from_utf8_lossy(&proof.stderr));
+        Ok(proof)
+    })?;
     let file = engine.scratch().join("decision.tlog-proof");
     std::fs::write(&file, &proof.stdout)?;
     let key = engine.folder().join("log.pub");
