@@ -31,8 +31,8 @@ pub struct StateDirectory {
     path: PathBuf,
     /// What the file holds, so that nothing is written twice.
     written: Vec<u8>,
-    /// Released when the file is closed, however the process ends.
-    _lock: File,
+    /// Released when the process ends, however it does.
+    lock: File,
 }
 
 /// Why the state cannot be read or written.
@@ -109,7 +109,7 @@ impl StateDirectory {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK_FILE));
         let lock = lock.map_err(failed)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), written: Vec::new(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), written: Vec::new(), lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse { path: path.to_owned() }),
             Err(error) => Err(failed(error.into())),
         }
@@ -142,6 +142,13 @@ impl StateDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for StateDirectory {
+    fn drop(&mut self) {
+        // Not by closing it alone: a process that is being started may hold a copy for a moment.
+        let _ = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
     }
 }
 

@@ -36,13 +36,24 @@ pub(crate) fn make(folder: &Path) -> Result<(), StepFailed> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(step("make", folder))
 }
 
-/// Takes the folder for this process, until the file is closed; `None` when another has it.
-pub(crate) fn lock(folder: &Path) -> Result<Option<File>, StepFailed> {
+/// The folder is this process's while it has this.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not by closing it alone: a process that is being started may hold a copy for a moment.
+        drop(self.0.unlock());
+    }
+}
+
+/// Takes the folder for this process; `None` when another has it.
+pub(crate) fn lock(folder: &Path) -> Result<Option<Lock>, StepFailed> {
     let path = folder.join(LOCK);
     let options = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = options.map_err(step("open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(step("lock", &path)(error)),
     }
@@ -102,4 +113,19 @@ pub(crate) fn write_latest(folder: &Path, note: &str) -> Result<(), StepFailed> 
 pub(crate) fn read_latest(folder: &Path) -> Option<String> {
     let text = fs::read(folder.join(LATEST)).ok()?;
     String::from_utf8(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_a_process_that_starts_holds_a_copy_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap().unwrap();
+        let _copy = held.0.try_clone().unwrap();
+        assert!(lock(folder.path()).unwrap().is_none());
+        drop(held);
+        assert!(lock(folder.path()).unwrap().is_some());
+    }
 }

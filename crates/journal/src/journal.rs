@@ -1,6 +1,5 @@
 //! The log as its users have it: they append from anywhere, one thread writes.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -12,7 +11,7 @@ use vouchsafe_model::Timestamp;
 use crate::checkpoint::{CheckpointKey, Origin, SignCheckpoint, SignedCheckpoint};
 use crate::disk::Disk;
 use crate::entry::Entry;
-use crate::folder;
+use crate::folder::{self, Lock};
 use crate::open::OpenError;
 use crate::queue::{Queue, Waiting};
 use crate::settings::JournalSettings;
@@ -169,7 +168,7 @@ impl Drop for Abandon {
 }
 
 impl Run {
-    fn until_closed(mut self, lock: File) {
+    fn until_closed(mut self, _lock: Lock) {
         let _abandon = Abandon(self.queue.clone());
         let mut batch = Vec::new();
         while self.queue.take(&mut batch, self.patience()) {
@@ -183,8 +182,6 @@ impl Run {
             let finished = self.writer.finish();
             self.note(finished);
         }
-        // Not by closing it alone: a process that is being started may hold a copy for a moment.
-        drop(lock.unlock());
     }
 
     /// How long nothing has to be done but to wait for entries.
