@@ -10,7 +10,8 @@
 #   - `reasons` explain a deny. They decide nothing: a forgotten reason costs an explanation, never an allow. They are not
 #     even looked at when the request passes.
 #   - Numbers are checked to be numbers before they are compared: in Rego every string is greater than every number.
-#   - What is looked at more than once gets a name: a name costs nothing, a path is walked each time.
+#   - What is looked at more than once gets a name: a name costs nothing, a path is walked each time. But no name for
+#     input.device as a whole: what a policy does not name of it is not even put into the input.
 package vouchsafe
 
 decision := {"allow": allow, "reasons": explanation, "obligations": []}
@@ -19,34 +20,33 @@ default allow := false
 
 allow if {
 	# A device that is enrolled and not revoked ...
-	device := input.device
-	device.state == "active"
+	input.device.state == "active"
 
 	# ... whose certificate is good ...
-	is_array(device.vetoes)
-	every veto in device.vetoes {
+	is_array(input.device.vetoes)
+	every veto in input.device.vetoes {
 		veto != "certificate_expired"
 	}
 
 	# ... whose last evidence agreed with its golden image, or lacked something without contradicting it ...
-	device.verdict.status in {"affirming", "warning"}
+	input.device.verdict.status in {"affirming", "warning"}
 
 	# ... not long ago ...
-	age_secs := device.verdict.age_secs
+	age_secs := input.device.verdict.age_secs
 	maximum_age_secs := data.thresholds.maximum_evidence_age_secs
 	is_number(age_secs)
 	is_number(maximum_age_secs)
 	age_secs <= maximum_age_secs
 
 	# ... that has earned the trust that the resource needs ...
-	score := device.score
+	score := input.device.score
 	least := minimum_score
 	is_number(score)
 	is_number(least)
 	score >= least
 
 	# ... and whose TPM is vouched for ...
-	endorsement_rank[device.endorsement] >= endorsement_rank[data.thresholds.minimum_endorsement]
+	endorsement_rank[input.device.endorsement] >= endorsement_rank[data.thresholds.minimum_endorsement]
 
 	# ... asks over a flow whose ends authenticated each other and that nobody between them can read ...
 	network := input.network
@@ -65,10 +65,14 @@ allow if {
 #   maximum_evidence_age_secs  how old a device's last evidence may be
 #   minimum_endorsement        who has to vouch for its TPM at least: "none", "pinned" or "vendor"
 minimum_score := data.thresholds.minimum_score if {
-	count(special_scores) == 0
+	not score_is_special
 } else := points if {
 	some prefix, points in special_scores
 	count(prefix) == max([count(other) | some other, _ in special_scores])
+}
+
+score_is_special if {
+	strings.any_prefix_match(input.request.resource, object.keys(data.thresholds.minimum_score_by_prefix))
 }
 
 special_scores := {prefix: points |
@@ -76,15 +80,13 @@ special_scores := {prefix: points |
 	startswith(input.request.resource, prefix)
 }
 
-# The flows that there are meant to be are listed in data.json, under "flows": what a resource begins with, and what may be
-# done to it, "*" for anything. Whatever is not listed is denied, so that nothing is reached that nobody thought of.
+# The flows that there are meant to be are listed in data.json, under "flows": an action, "*" for any, and what the
+# resources begin with that it may be done to. Whatever is not listed is denied, so that nothing is reached that nobody
+# thought of.
 flow_is_listed if {
-	is_object(data.flows)
-	some prefix, actions in data.flows
-	startswith(input.request.resource, prefix)
-	is_array(actions)
-	some action in actions
-	action in {"*", input.request.action}
+	strings.any_prefix_match(input.request.resource, data.flows[input.request.action])
+} else if {
+	strings.any_prefix_match(input.request.resource, data.flows["*"])
 }
 
 # Who vouches for the device's TPM, from nobody to its maker.

@@ -212,7 +212,7 @@ test_a_star_lists_every_action if {
 }
 
 test_without_a_list_nothing_passes if {
-	every none in [{}, [], null, {"db:": []}, {"db:": null}] {
+	every none in [{}, [], null, {"read": []}, {"read": null}, {"read": {}}, {"read": [1]}, {"db:": ["read"]}, {"*": null}] {
 		not vouchsafe.decision.allow with input as good with data.flows as none
 	}
 }

@@ -41,7 +41,7 @@ pub const DENIED_UNASKED: [&str; 8] = [
     "request.user_claimed",
 ];
 
-/// What stands behind all doors. Clones share it.
+/// What stands behind all doors. Clones share it: each request has one.
 #[derive(Clone)]
 pub struct Doors {
     /// What decides and puts on record.
@@ -53,7 +53,7 @@ pub struct Doors {
     /// The key of the tokens by which a search goes on.
     pub page_key: PageKey,
     /// How these doors are reached from outside, if that is known: `https://engine.example.org:8443`.
-    pub base_url: Option<String>,
+    pub base_url: Option<Arc<str>>,
 }
 
 impl Doors {
@@ -71,7 +71,7 @@ impl Doors {
     /// The same doors, reached at this address.
     #[must_use]
     pub fn at(self, base_url: Option<String>) -> Self {
-        Self { base_url, ..self }
+        Self { base_url: base_url.map(Arc::from), ..self }
     }
 
     /// The same doors with these points registered.

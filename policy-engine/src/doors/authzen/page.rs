@@ -5,6 +5,7 @@
 //! what another caller, another search or another limit brings along is refused.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -28,7 +29,7 @@ const MAC_LEN: usize = 32;
 
 /// The key of the tokens.
 #[derive(Clone)]
-pub struct PageKey(hmac::Key);
+pub struct PageKey(Arc<hmac::Key>);
 
 /// Where a search goes on, and how many results a page has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ struct Bound<'a> {
 impl PageKey {
     /// A key of 32 bytes that nobody can foresee. Engines that share it can go on with each other's searches.
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }
 
     /// A token for the next page.
