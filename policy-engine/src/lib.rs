@@ -20,7 +20,7 @@ pub mod records;
 pub mod ruling;
 pub mod testing;
 
-pub use compile::{CompileError, GateError, Location};
+pub use compile::{CompileError, Finding, FindingKind, GateError, Location, Severity};
 pub use decide::{EngineSettings, PolicyEngine};
 pub use decider::{Answer, Decider, NotDecided};
 pub use question::{Question, QuestionError};
