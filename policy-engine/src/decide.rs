@@ -9,7 +9,7 @@ use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{Decision, DecisionId, Sha256Digest, Timestamp};
 use vouchsafe_policies::Bundle;
 
-use crate::compile::CompileError;
+use crate::compile::{Choose, CompileError, EvaluatorKind, Inexact};
 use crate::evaluate::{Document, EvaluationLimits, Pool};
 use crate::input::assemble;
 use crate::log::LogEntry;
@@ -63,7 +63,20 @@ impl PolicyEngine {
     /// # Errors
     /// When the bundle cannot be put in charge.
     pub fn new(bundle: &Bundle, records: Arc<RecordTable>, settings: EngineSettings) -> Result<Self, CompileError> {
-        let active = Active::compile(bundle, settings)?;
+        Self::with_choice(bundle, Choose::ByThePolicy, records, settings)
+    }
+
+    /// An engine with this policy in charge, on an evaluator that was chosen beforehand.
+    ///
+    /// # Errors
+    /// When the bundle cannot be put in charge.
+    pub fn with_choice(
+        bundle: &Bundle,
+        choose: Choose,
+        records: Arc<RecordTable>,
+        settings: EngineSettings,
+    ) -> Result<Self, CompileError> {
+        let active = Active::compile(bundle, choose, settings)?;
         Ok(Self { records, active: ArcSwap::from_pointee(active), settings })
     }
 
@@ -72,7 +85,15 @@ impl PolicyEngine {
     /// # Errors
     /// When the bundle cannot be put in charge. The old policy then stays.
     pub fn activate(&self, bundle: &Bundle) -> Result<Sha256Digest, CompileError> {
-        let active = Active::compile(bundle, self.settings)?;
+        self.activate_with_choice(bundle, Choose::ByThePolicy)
+    }
+
+    /// Puts another policy in charge, on an evaluator that was chosen beforehand.
+    ///
+    /// # Errors
+    /// When the bundle cannot be put in charge. The old policy then stays.
+    pub fn activate_with_choice(&self, bundle: &Bundle, choose: Choose) -> Result<Sha256Digest, CompileError> {
+        let active = Active::compile(bundle, choose, self.settings)?;
         let hash = active.hash;
         self.active.store(Arc::new(active));
         Ok(hash)
@@ -81,6 +102,12 @@ impl PolicyEngine {
     /// The hash of the policy in charge.
     pub fn policy(&self) -> Sha256Digest {
         self.active.load().hash
+    }
+
+    /// Which evaluator decides, and why it is not the fast one if it is not.
+    pub fn evaluator(&self) -> (EvaluatorKind, Vec<Inexact>) {
+        let active = self.active.load();
+        (active.pool.kind(), active.pool.because().to_vec())
     }
 
     /// The records that decisions are made over.
@@ -130,9 +157,9 @@ impl PolicyEngine {
 }
 
 impl Active {
-    fn compile(bundle: &Bundle, settings: EngineSettings) -> Result<Self, CompileError> {
+    fn compile(bundle: &Bundle, choose: Choose, settings: EngineSettings) -> Result<Self, CompileError> {
         let threads = settings.threads.clamp(1, EngineSettings::MAX_THREADS);
         let mask = Mask::compile(bundle, settings.limits)?;
-        Ok(Self { hash: bundle.hash(), pool: Pool::compile(bundle, settings.limits, threads)?, mask })
+        Ok(Self { hash: bundle.hash(), pool: Pool::compile(bundle, settings.limits, threads, choose)?, mask })
     }
 }

@@ -8,10 +8,12 @@
 //! It never judges evidence, never keeps a decision for a second request, and denies whatever it does not understand.
 
 mod compile;
+pub mod confined;
 pub mod decide;
 pub mod decider;
 pub mod doors;
 pub mod evaluate;
+pub mod gate;
 pub mod input;
 pub mod log;
 pub mod metrics;
@@ -19,8 +21,12 @@ pub mod question;
 pub mod records;
 pub mod ruling;
 pub mod testing;
+pub mod trial;
 
-pub use compile::{CompileError, Finding, FindingKind, GateError, Location, Severity};
+pub use compile::evaluator_of;
+pub use compile::{
+    Choose, CompileError, EvaluatorKind, Finding, FindingKind, GateError, Inexact, Location, RegoVersion, Severity,
+};
 pub use decide::{EngineSettings, PolicyEngine};
 pub use decider::{Answer, Decider, NotDecided};
 pub use question::{Question, QuestionError};

@@ -43,6 +43,9 @@ pub enum FindingKind {
     /// A builtin whose value is another each time.
     #[serde(rename = "builtin.nondeterministic")]
     Nondeterministic,
+    /// A builtin whose value is not that of OPA's.
+    #[serde(rename = "builtin.differs")]
+    BuiltinDiffers,
     /// A part of the input that the schema does not have.
     #[serde(rename = "input.unknown_field")]
     UnknownField,
@@ -67,9 +70,9 @@ pub enum FindingKind {
     /// A test that does not pass.
     #[serde(rename = "test.failed")]
     TestFailed,
-    /// An input for which the two evaluators differ.
-    #[serde(rename = "evaluator.differs")]
-    EvaluatorsDiffer,
+    /// The process that examined the policy did not survive it.
+    #[serde(rename = "gate.died")]
+    GateDied,
 }
 
 impl FindingKind {
@@ -84,6 +87,7 @@ impl FindingKind {
             Self::Unbounded => "builtin.unbounded",
             Self::UnknownBuiltin => "builtin.unknown",
             Self::Nondeterministic => "builtin.nondeterministic",
+            Self::BuiltinDiffers => "builtin.differs",
             Self::UnknownField => "input.unknown_field",
             Self::UnknownData => "data.unknown",
             Self::NegatedMissing => "negation.missing",
@@ -92,7 +96,7 @@ impl FindingKind {
             Self::NeverEqual => "comparison.never_equal",
             Self::JoinedLine => "layout.joined_line",
             Self::TestFailed => "test.failed",
-            Self::EvaluatorsDiffer => "evaluator.differs",
+            Self::GateDied => "gate.died",
         }
     }
 }
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_are_what_is_written() {
-        for code in [FindingKind::Unreadable, FindingKind::JoinedLine, FindingKind::EvaluatorsDiffer] {
+        for code in [FindingKind::Unreadable, FindingKind::JoinedLine, FindingKind::GateDied] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.name());
         }
     }

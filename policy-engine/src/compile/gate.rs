@@ -9,7 +9,6 @@ use std::fmt;
 
 use regorus::unstable::{Expr, Module, Ref, Span};
 use serde::{Deserialize, Serialize};
-use vouchsafe_policies::ENTRY_POINT;
 
 use super::graph::RuleGraph;
 use super::names::{Names, RulePath};
@@ -102,12 +101,12 @@ pub enum GateError {
 pub(crate) struct Inspected {
     /// What of the input they may look at.
     pub(crate) uses: InputUse,
-    /// The rules that the decision needs, the one that decides among them.
+    /// The rules that the decision needs, the one that decides among them; empty when that is not there.
     pub(crate) decides: BTreeSet<RulePath>,
 }
 
-/// Inspects parsed policies.
-pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<Inspected, GateError> {
+/// Inspects parsed policies, of which the rule at this place decides.
+pub(crate) fn inspect(modules: &[Ref<Module>], decides: &[String]) -> Result<Inspected, GateError> {
     let names = Names::of(modules);
     let mut inputs = BTreeSet::new();
     let mut graph = RuleGraph::default();
@@ -124,8 +123,7 @@ pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<Inspected, GateError> {
         }
     }
     graph.check()?;
-    let entry: RulePath = ENTRY_POINT.split('.').skip(1).map(str::to_owned).collect();
-    Ok(Inspected { uses: input_use(&inputs), decides: graph.reached_from(&entry) })
+    Ok(Inspected { uses: input_use(&inputs), decides: graph.reached_from(decides) })
 }
 
 /// A policy may look at a part when it names something in it, the part itself, or something that it is in.
@@ -188,7 +186,7 @@ mod tests {
         for (number, policy) in policies.iter().enumerate() {
             engine.add_policy(format!("{number}.rego"), (*policy).to_owned()).unwrap();
         }
-        inspect(engine.get_modules()).map(|inspected| inspected.uses)
+        inspect(engine.get_modules(), &[]).map(|inspected| inspected.uses)
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl RuleGraph {
     }
 
     /// A rule and all that it needs, directly or through others; nothing if there is no such rule.
-    pub(crate) fn reached_from(&self, rule: &RulePath) -> BTreeSet<RulePath> {
+    pub(crate) fn reached_from(&self, rule: &[String]) -> BTreeSet<RulePath> {
         let mut reached = BTreeSet::new();
         let mut open: Vec<&RulePath> = self.rules.get_key_value(rule).map(|(rule, _)| rule).into_iter().collect();
         while let Some(rule) = open.pop() {

@@ -13,15 +13,16 @@ mod scan;
 mod types;
 
 use std::any::Any;
-use std::panic::{self, AssertUnwindSafe};
 use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
-use regorus::{Engine, Value};
+use regorus::{Engine, PolicyLengthConfig, Value};
 use serde::{Deserialize, Serialize};
 use vouchsafe_policies::{Bundle, ENTRY_POINT, SourceFile};
 
@@ -168,7 +169,8 @@ pub(crate) fn compile(bundle: &Bundle, threads: usize, choose: Choose) -> Result
         if because.is_empty() && choose == Choose::ByThePolicy {
             match compile_fast(bundle, threads) {
                 Err(CompileError::Compile { message }) => {
-                    because.push(Inexact::new(None, format!("it cannot run it: {}", message.trim())));
+                    let (location, message) = told(&message);
+                    because.push(Inexact::new(location, format!("it cannot run it: {message}")));
                 }
                 compiled => program = Some(compiled?),
             }
@@ -184,6 +186,14 @@ pub(crate) fn compile(bundle: &Bundle, threads: usize, choose: Choose) -> Result
     })
 }
 
+/// Which evaluator does a bundle as it is written, as far as can be seen without running it.
+///
+/// # Errors
+/// When neither can run it.
+pub fn evaluator_of(bundle: &Bundle) -> Result<EvaluatorKind, CompileError> {
+    compile(bundle, 0, Choose::ByThePolicy).map(|runnable| runnable.program.kind())
+}
+
 /// Compiles the bundle for the fast evaluator, whatever it makes of it.
 pub(crate) fn compile_for_fast(bundle: &Bundle) -> Result<Compiled, CompileError> {
     apart(|| {
@@ -197,6 +207,39 @@ pub(crate) fn compile_for_fast(bundle: &Bundle) -> Result<Compiled, CompileError
 fn compile_fast(bundle: &Bundle, threads: usize) -> Result<Executable, CompileError> {
     let own = (0..threads).map(|_| compile_one(bundle)).collect::<Result<_, _>>()?;
     Ok(Executable::Fast { spare: compile_one(bundle)?, own })
+}
+
+/// Which edition of the language a policy is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegoVersion {
+    /// The one that is in use.
+    #[default]
+    V1,
+    /// The one before.
+    V0,
+}
+
+/// A rule that the fast evaluator does as it is written over any input, if it is one.
+pub(crate) fn compile_exactly(engine: &Engine, rule: &[String], data: &serde_json::Value) -> Option<Arc<Program>> {
+    let mut engine = engine.clone();
+    let modules = engine.get_modules();
+    let names = Names::of(modules);
+    if !names.has(rule) {
+        return None;
+    }
+    let decides = gate::inspect(modules, rule).ok()?.decides;
+    let anything = serde_json::json!({});
+    let program = types::Program::new(modules, &names, &anything, data);
+    if !exact::inexact(modules, &program, &decides).is_empty() {
+        return None;
+    }
+    compile_rule(&mut engine, &graph::name(&rule.to_vec())).ok()
+}
+
+/// Whether policies could end the process.
+pub(crate) fn inspect(engine: &Engine) -> Result<(), GateError> {
+    gate::inspect(engine.clone().get_modules(), &[]).map(drop)
 }
 
 /// What the fast evaluator would not do as it is written.
@@ -260,16 +303,39 @@ pub(crate) fn data_of(bundle: &Bundle) -> Value {
 }
 
 fn parse<'a>(files: impl IntoIterator<Item = &'a SourceFile>) -> Result<Parsed, CompileError> {
+    let files = files.into_iter().map(|file| (file.path(), file.text()));
+    let mut engine = read(files, RegoVersion::V1)?;
+    let inspected = gate::inspect(engine.get_modules(), &entry_point())?;
+    Ok(Parsed { engine, inspected })
+}
+
+/// Reads policies, whatever is in them.
+pub(crate) fn read<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    version: RegoVersion,
+) -> Result<Engine, CompileError> {
+    // How long a file may be is for others to say, and a line may be as long.
+    const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
+        max_col: NonZeroU32::MAX,
+        max_file_bytes: NonZeroUsize::MAX,
+        max_lines: NonZeroUsize::MAX,
+    };
     let mut engine = Engine::new();
+    engine.set_policy_length_config(LENGTHS);
+    engine.set_rego_v0(version == RegoVersion::V0);
     // As OPA has it: a builtin that fails is undefined, and so denies.
     engine.set_strict_builtin_errors(false);
-    for file in files {
+    for (path, text) in files {
         engine
-            .add_policy(file.path().to_owned(), file.text().to_owned())
-            .map_err(|error| CompileError::Parse { path: file.path().to_owned(), message: error.to_string() })?;
+            .add_policy(path.to_owned(), text.to_owned())
+            .map_err(|error| CompileError::Parse { path: path.to_owned(), message: error.to_string() })?;
     }
-    let inspected = gate::inspect(engine.get_modules())?;
-    Ok(Parsed { engine, inspected })
+    Ok(engine)
+}
+
+/// Where the rule that decides lies.
+fn entry_point() -> RulePath {
+    ENTRY_POINT.split('.').skip(1).map(str::to_owned).collect()
 }
 
 /// Runs on a thread with a deep stack, and turns a panic into an error.
@@ -285,6 +351,18 @@ pub(crate) fn apart<T: Send>(work: impl FnOnce() -> Result<T, CompileError> + Se
         Ok(Err(payload)) => Err(CompileError::Panicked { message: last_words(&*payload) }),
         Err(error) => Err(CompileError::Thread(error)),
     }
+}
+
+/// Takes apart what regorus says: it names the place, draws the line with an arrow below, and then says what is wrong.
+pub(crate) fn told(message: &str) -> (Option<Location>, String) {
+    let message = message.trim();
+    let location = message.find("--> ").and_then(|begin| {
+        let mut place = message.get(begin + 4..)?.lines().next()?.rsplitn(3, ':');
+        let (column, line) = (place.next()?.parse().ok()?, place.next()?.parse().ok()?);
+        Some(Location { file: place.next()?.to_owned(), line, column })
+    });
+    let words = message.lines().rev().find_map(|line| line.trim().strip_prefix("error: "));
+    (location, words.unwrap_or(message).to_owned())
 }
 
 /// What a panic said.

@@ -30,10 +30,6 @@ impl Names {
         Self { rules }
     }
 
-    pub(crate) fn rules(&self) -> impl Iterator<Item = &RulePath> {
-        self.rules.iter()
-    }
-
     /// Whether a rule lies just there.
     pub(crate) fn has(&self, path: &[String]) -> bool {
         self.rules.contains(path)

@@ -11,8 +11,8 @@ use regorus::unstable::{AssignOp, BoolOp, Expr, Literal, Module, Query, Rule, Ru
 use super::super::gate::Location;
 use super::super::graph;
 use super::super::names::{Names, RulePath, Scope};
-use super::super::types::is_partial_object;
-use super::{Inexact, is_constant, iteration};
+use super::super::types::{is_partial_object, static_text};
+use super::{Inexact, is_constant, iteration, variable};
 
 /// What is known of the rules.
 #[derive(Default)]
@@ -74,16 +74,18 @@ impl Conflicts {
             known.tolerates = true;
             return;
         };
-        let (assign, parameters) = match head {
+        let (assign, arguments) = match head {
             RuleHead::Set { .. } => (None, &[][..]),
             RuleHead::Compr { assign, .. } => (assign.as_ref(), &[][..]),
             RuleHead::Func { assign, args, .. } => (assign.as_ref(), args.as_slice()),
         };
-        if matches!(head, RuleHead::Set { .. }) || matches!(head, RuleHead::Compr { refr, .. } if is_partial_object(refr)) {
+        if matches!(head, RuleHead::Set { .. })
+            || matches!(head, RuleHead::Compr { refr, .. } if is_partial_object(refr))
+        {
             known.tolerates = true;
             return;
         }
-        let parameters: Vec<&str> = parameters.iter().map(|parameter| parameter.span().text()).collect();
+        let parameters: Vec<&str> = arguments.iter().filter_map(|argument| variable(argument)).collect();
         let value = |own: Option<&Expr>| match own {
             Some(value) => is_constant(value).then(|| written(value)),
             None => Some("true".to_owned()),
@@ -95,7 +97,7 @@ impl Conflicts {
             file,
             value: value(head_value),
             // Arguments that are written out are conditions as well.
-            guards: parameters.iter().enumerate().map(|(number, text)| argument(number, text)).collect(),
+            guards: arguments.iter().enumerate().filter_map(|(number, written)| argument(number, written)).collect(),
         };
         match bodies.as_slice() {
             [] => known.definitions.push(definition),
@@ -117,11 +119,6 @@ impl Conflicts {
                 }));
             }
         }
-    }
-
-    /// Takes note that a rule has an `else`.
-    pub(super) fn has_else(&mut self, path: &RulePath) {
-        self.rules.entry(path.clone()).or_default().tolerates = true;
     }
 
     /// Takes note that a rule looks at a place; whether it may go on if there is nothing.
@@ -169,7 +166,8 @@ impl Known {
     /// Where a definition stands that may hold beside another of another value.
     fn doubt(&self) -> Option<&Location> {
         let definitions = self.definitions.iter().enumerate();
-        definitions.flat_map(|(number, one)| self.definitions.iter().skip(number + 1).map(move |other| (one, other)))
+        definitions
+            .flat_map(|(number, one)| self.definitions.iter().skip(number + 1).map(move |other| (one, other)))
             .find(|(one, other)| !one.agrees_with(other))
             .map(|(_, other)| &other.location)
     }
@@ -210,11 +208,9 @@ impl Test {
     }
 }
 
-fn argument(number: usize, text: &str) -> Guard {
-    let is_name = text.chars().next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-        && !matches!(text, "true" | "false" | "null");
-    let about = format!("argument {number}");
-    if is_name { Guard { about, test: Test::Differs(text.to_owned()) } } else { Guard { about, test: Test::Equals(text.to_owned()) } }
+fn argument(number: usize, argument: &Expr) -> Option<Guard> {
+    let test = Test::Equals(written(argument));
+    is_constant(argument).then(|| Guard { about: format!("argument {number}"), test })
 }
 
 /// The conditions of a query that are about nothing but input, data, rules and parameters.
@@ -283,5 +279,9 @@ fn is_steady(scope: &Scope<'_>, parameters: &[&str], query: &Query, expression: 
 
 /// How an expression is written, without regard to spaces.
 fn written(expression: &Expr) -> String {
+    // The span of a text is what stands between its quotes.
+    if let Some(text) = static_text(expression) {
+        return format!("{text:?}");
+    }
     expression.span().text().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -9,6 +9,8 @@ mod conflict;
 mod iteration;
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::ptr;
 
 use regorus::unstable::{AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleBody, RuleHead, Span};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,15 @@ pub struct Inexact {
     pub message: String,
 }
 
+impl fmt::Display for Inexact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(location) = &self.location {
+            write!(f, "{location}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 impl Inexact {
     pub(crate) fn new(location: impl Into<Option<Location>>, message: impl Into<String>) -> Self {
         Self { location: location.into(), message: message.into() }
@@ -47,7 +58,11 @@ pub(crate) fn inexact(modules: &[Ref<Module>], program: &Program<'_>, decides: &
                 continue;
             }
             conflicts.define(&path, module, &scope, rule);
-            let mut exact = Exact { rule: &path, found: &mut found, conflicts: &mut conflicts };
+            let last = match rule.as_ref() {
+                Rule::Spec { bodies, .. } => bodies.last().filter(|body| body.is_else),
+                Rule::Default { .. } => None,
+            };
+            let mut exact = Exact { rule: &path, last, found: &mut found, conflicts: &mut conflicts };
             exact.shape(rule);
             walk_rule(program, &scope, rule, &mut exact);
         }
@@ -58,6 +73,8 @@ pub(crate) fn inexact(modules: &[Ref<Module>], program: &Program<'_>, decides: &
 
 struct Exact<'a> {
     rule: &'a RulePath,
+    /// What stands behind its last `else`.
+    last: Option<&'a RuleBody>,
     found: &'a mut BTreeSet<Inexact>,
     conflicts: &'a mut Conflicts,
 }
@@ -122,7 +139,8 @@ impl Exact<'_> {
         for (lhs, rhs) in assigned {
             // A pattern does not match nothing.
             if variable(lhs).is_some_and(|name| !needed.contains(name)) && here.may_be_nothing(rhs) {
-                let message = format!("the assignment to '{}' holds even when there is nothing to assign", lhs.span().text());
+                let message =
+                    format!("the assignment to '{}' holds even when there is nothing to assign", lhs.span().text());
                 self.push(lhs.span(), message);
             }
         }
@@ -220,23 +238,26 @@ impl Visit for Exact<'_> {
             }
             value.iter().for_each(|value| self.element(here, value));
         }
-        let Some(body) = body else { return };
-        // With an `else`, what has no value is left to it by one evaluator and ends the other's search.
-        if body.is_else {
-            self.conflicts.has_else(self.rule);
+        let is_tried_on = self.last.is_some_and(|last| body.is_some_and(|body| !ptr::eq(last, body)));
+        if let Some(value) = value.filter(|value| is_tried_on && here.may_be_nothing(value)) {
+            self.push(
+                value.span(),
+                "a value that may be nothing ends the search, and what stands behind 'else' is not tried",
+            );
         }
-        let strict: Vec<&Expr> = value.filter(|_| !is_object && !body.is_else).into_iter().collect();
-        self.assignments(here, &body.query, &strict);
-        let varies = value.is_some_and(|value| iteration::varies(&here.typing, Some(&body.query), value));
-        if varies && !matches!(head, RuleHead::Set { .. }) {
-            let key = match refr.as_ref() {
-                Expr::RefBrack { index, .. } if is_object => Some(index),
-                _ => None,
-            };
-            if !key.is_some_and(|key| iteration::has_keys_of_its_own(key, &body.query)) {
-                let message = format!("of several values of {} it takes the last", graph::name(self.rule));
-                self.push(value.map_or(&body.span, |value| value.span()), message);
-            }
+        if let Some(body) = body {
+            let strict: Vec<&Expr> = value.filter(|_| !is_object && !is_tried_on).into_iter().collect();
+            self.assignments(here, &body.query, &strict);
+        }
+        let query = body.map(|body| body.query.as_ref());
+        let Some(value) = value.filter(|value| iteration::varies(&here.typing, query, value)) else { return };
+        let key = match refr.as_ref() {
+            Expr::RefBrack { index, .. } if is_object => Some(index),
+            _ => None,
+        };
+        let is_one_for_each_key = key.zip(query).is_some_and(|(key, query)| iteration::has_keys_of_its_own(key, query));
+        if !matches!(head, RuleHead::Set { .. }) && !is_one_for_each_key {
+            self.push(value.span(), format!("of several values of {} it takes the last", graph::name(self.rule)));
         }
     }
 }
@@ -244,11 +265,9 @@ impl Visit for Exact<'_> {
 /// Whether a value is written out.
 fn is_constant(expression: &Expr) -> bool {
     match expression {
-        Expr::String { .. }
-        | Expr::RawString { .. }
-        | Expr::Number { .. }
-        | Expr::Bool { .. }
-        | Expr::Null { .. } => true,
+        Expr::String { .. } | Expr::RawString { .. } | Expr::Number { .. } | Expr::Bool { .. } | Expr::Null { .. } => {
+            true
+        }
         Expr::UnaryExpr { expr, .. } => is_constant(expr),
         Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().all(|item| is_constant(item)),
         Expr::Object { fields, .. } => fields.iter().all(|(_, key, value)| is_constant(key) && is_constant(value)),

@@ -30,6 +30,9 @@ pub(super) fn check(said: &mut Said, here: &Here<'_>, function: &Expr, arguments
             },
         );
     }
+    if let Some((how, instead)) = differs(&name) {
+        said.warning(FindingKind::BuiltinDiffers, span, format!("{name} {how}, other than in OPA"), instead.to_owned());
+    }
     if let ("object.get", [object, key, ..]) = (name.as_str(), arguments) {
         asked_field(said, here, object, key);
     }
@@ -59,6 +62,18 @@ fn exists(name: &str) -> bool {
 
 fn is_nondeterministic(name: &str) -> bool {
     matches!(name, "time.now_ns" | "rand.intn" | "uuid.rfc4122" | "opa.runtime" | "http.send")
+}
+
+/// How a builtin differs from OPA's, as its conformance tests show, and what to do about it.
+fn differs(name: &str) -> Option<(&'static str, &'static str)> {
+    Some(match name {
+        "strings.replace_n" => ("replaces in what it has replaced as well", "use replace, once for each text"),
+        "strings.count" => ("counts texts that overlap", "use count(regex.find_n(text, subject, -1))"),
+        "json.match_schema" | "json.verify_schema" => {
+            ("words what is wrong otherwise", "look at the first of the two values alone")
+        }
+        _ => return None,
+    })
 }
 
 /// What to do without a function.

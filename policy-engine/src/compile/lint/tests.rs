@@ -17,7 +17,7 @@ fn said(policy: &str) -> Vec<(Severity, String, &'static str, String)> {
     engine.add_policy("p.rego".to_owned(), format!("package vouchsafe\n\n{policy}")).unwrap();
     let schema = serde_json::from_str(vouchsafe_policies::INPUT_SCHEMA).unwrap();
     let modules = engine.get_modules();
-    let inspected = gate::inspect(modules).unwrap();
+    let inspected = gate::inspect(modules, &super::super::entry_point()).unwrap();
     let (names, data) = (Names::of(modules), data());
     let findings = lint(modules, &Program::new(modules, &names, &schema, &data), &inspected.decides);
     let place = |finding: &super::Finding| {
@@ -32,7 +32,8 @@ fn said(policy: &str) -> Vec<(Severity, String, &'static str, String)> {
 /// What is said of a condition of the rule that decides, in short.
 fn of_condition(condition: &str) -> Vec<String> {
     let severity = |severity| if severity == Severity::Error { "error" } else { "warning" };
-    let policy = format!("decision := {{\"allow\": true}} if {{\n\t{condition}\n}}\n\nblocked(id) if id in data.blocked");
+    let policy =
+        format!("decision := {{\"allow\": true}} if {{\n\t{condition}\n}}\n\nblocked(id) if id in data.blocked");
     said(&policy).into_iter().map(|(how, _, code, _)| format!("{} {code}", severity(how))).collect()
 }
 
@@ -223,6 +224,7 @@ fn functions_that_are_not_there_are_named_with_what_to_do_instead() {
     }
     assert_eq!(of_condition("time.now_ns() > 0"), ["warning builtin.nondeterministic"]);
     assert!(of_condition("blocked(\"x\")").is_empty());
+    assert_eq!(of_condition("strings.count(input.request.action, \"a\") > 1"), ["warning builtin.differs"]);
 }
 
 #[test]
@@ -234,7 +236,7 @@ fn the_default_policy_has_nothing_to_be_said_of_it() {
     }
     let schema = serde_json::from_str(vouchsafe_policies::INPUT_SCHEMA).unwrap();
     let modules = engine.get_modules();
-    let decides = gate::inspect(modules).unwrap().decides;
+    let decides = gate::inspect(modules, &super::super::entry_point()).unwrap().decides;
     assert!(decides.len() > 5, "{decides:?}");
     let names = Names::of(modules);
     assert_eq!(lint(modules, &Program::new(modules, &names, &schema, bundle.data()), &decides), []);

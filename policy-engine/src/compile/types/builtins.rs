@@ -10,15 +10,35 @@ pub(crate) fn result(name: &str, arguments: &[Typed]) -> Shape {
     let item = || arguments.first().map_or_else(Shape::unknown, |first| (*first.shape.any_item()).clone());
     let texts = |kind| Shape::collection(kind, Arc::new(Shape::of(Kinds::STRING)));
     match name {
-        "count" | "sum" | "product" | "to_number" | "abs" | "ceil" | "floor" | "round" | "indexof" | "strings.count"
-        | "time.now_ns" | "time.parse_ns" | "time.parse_rfc3339_ns" | "time.parse_duration_ns" | "time.add_date"
-        | "units.parse" | "units.parse_bytes" | "semver.compare" | "bits.and" | "bits.or" | "bits.xor"
-        | "bits.negate" | "bits.lsh" | "bits.rsh" => Shape::of(Kinds::NUMBER),
+        "count"
+        | "sum"
+        | "product"
+        | "to_number"
+        | "abs"
+        | "ceil"
+        | "floor"
+        | "round"
+        | "indexof"
+        | "strings.count"
+        | "time.now_ns"
+        | "time.parse_ns"
+        | "time.parse_rfc3339_ns"
+        | "time.parse_duration_ns"
+        | "time.add_date"
+        | "units.parse"
+        | "units.parse_bytes"
+        | "semver.compare"
+        | "bits.and"
+        | "bits.or"
+        | "bits.xor"
+        | "bits.negate"
+        | "bits.lsh"
+        | "bits.rsh" => Shape::of(Kinds::NUMBER),
         "max" | "min" => item(),
-        "concat" | "sprintf" | "lower" | "upper" | "trim" | "trim_space" | "trim_left" | "trim_right" | "trim_prefix"
-        | "trim_suffix" | "replace" | "regex.replace" | "strings.replace_n" | "strings.reverse" | "substring"
-        | "format_int" | "type_name" | "json.marshal" | "base64.encode" | "base64.decode" | "base64url.encode"
-        | "base64url.decode" | "hex.encode" | "hex.decode" | "time.weekday" | "time.format" => {
+        "concat" | "sprintf" | "lower" | "upper" | "trim" | "trim_space" | "trim_left" | "trim_right"
+        | "trim_prefix" | "trim_suffix" | "replace" | "regex.replace" | "strings.replace_n" | "strings.reverse"
+        | "substring" | "format_int" | "type_name" | "json.marshal" | "base64.encode" | "base64.decode"
+        | "base64url.encode" | "base64url.decode" | "hex.encode" | "hex.decode" | "time.weekday" | "time.format" => {
             Shape::of(Kinds::STRING)
         }
         "split" | "regex.split" | "regex.find_n" => texts(Kinds::ARRAY),
@@ -54,9 +74,9 @@ pub(crate) fn is_total(name: &str, arguments: &[Typed]) -> bool {
         "concat" => are(&[text, texts]) && items_are(1, text),
         // A verb that does not suit its argument is told in the text.
         "sprintf" => are(&[text, Kinds::ARRAY]),
-        "object.get" => arguments.len() == 3 && arguments.iter().take(1).all(|object| {
-            object.shape.kinds.is_only(Kinds::OBJECT)
-        }),
+        "object.get" => {
+            arguments.len() == 3 && arguments.iter().take(1).all(|object| object.shape.kinds.is_only(Kinds::OBJECT))
+        }
         "object.union" => are(&[Kinds::OBJECT, Kinds::OBJECT]),
         "object.keys" => are(&[Kinds::OBJECT]),
         "type_name" | "json.marshal" => arguments.len() == 1,

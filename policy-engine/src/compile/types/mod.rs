@@ -11,5 +11,5 @@ mod walk;
 pub(super) use facts::operands;
 pub(super) use program::{Program, is_partial_object};
 pub(super) use shape::Kinds;
-pub(super) use typing::{Node, Origin, Typed, static_text};
+pub(super) use typing::{Node, Origin, Typed, Typing, static_text};
 pub(super) use walk::{Here, Visit, rule as walk_rule};

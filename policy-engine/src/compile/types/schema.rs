@@ -36,7 +36,9 @@ fn of(schema: &Value, root: &Value, depth: usize) -> Shape {
         let fields = schema.get("properties").and_then(Value::as_object);
         let fields = fields.into_iter().flatten();
         shape.fields = fields.map(|(name, field)| (name.clone(), Arc::new(of(field, root, depth + 1)))).collect();
-        shape.open = schema.get("additionalProperties") != Some(&Value::Bool(false));
+        let others = schema.get("additionalProperties");
+        shape.open = others != Some(&Value::Bool(false));
+        shape.items = others.filter(|others| others.is_object()).map(|others| Arc::new(of(others, root, depth + 1)));
     }
     if let Some(items) = schema.get("items").filter(|_| kinds.may_be(Kinds::ARRAY)) {
         shape.items = Some(Arc::new(of(items, root, depth + 1)));
@@ -96,6 +98,9 @@ mod tests {
             ("user.roles.*", Kinds::STRING),
             ("network.source_ip", Kinds::STRING.or(Kinds::NULL)),
             ("request.resource", Kinds::STRING),
+            ("request.http.headers.any", Kinds::ARRAY),
+            ("request.http.headers.any.*", Kinds::STRING),
+            ("request.access.context.any", Kinds::ANY),
         ] {
             assert_eq!(at(path).unwrap().kinds, kinds, "{path}");
         }
