@@ -21,6 +21,8 @@ mod init;
 mod known_answers;
 mod log;
 mod policy;
+mod policy_check;
+mod policy_eval;
 mod produce;
 mod quote;
 mod result;
