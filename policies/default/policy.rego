@@ -66,10 +66,10 @@ allow if {
 #   minimum_endorsement        who has to vouch for its TPM at least: "none", "pinned" or "vendor"
 minimum_score := data.thresholds.minimum_score if {
 	count(special_scores) == 0
-} else := points if {
+} else := max({points |
 	some prefix, points in special_scores
 	count(prefix) == max([count(other) | some other, _ in special_scores])
-}
+})
 
 special_scores := {prefix: points |
 	some prefix, points in data.thresholds.minimum_score_by_prefix
