@@ -1,13 +1,14 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
 //! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`), refused
-//! (`image check --strict`, `image merge`), something failed (`appraise`) or is not as it was written (`log verify`), 3 deny
-//! (`decision ask`).
+//! (`image check --strict`, `image merge`, `policy check`), something failed (`appraise`, `policy eval`) or is not as it was
+//! written (`log verify`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
 mod appraise;
 mod args;
 mod client;
+mod confined;
 mod failure;
 mod host;
 mod image;
@@ -73,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Appraise(args) => return appraise::run(args),
         Command::Point(args) => point::run(args)?,
         Command::Policy(args) => return policy::run(args),
+        Command::PolicyGate => return confined::run(),
         Command::Completions(args) => produce::completions(&args)?,
         Command::Man(args) => produce::manual(&args)?,
     }

@@ -39,5 +39,6 @@ fn write_pages(command: &clap::Command, dir: &Path) -> anyhow::Result<usize> {
     let mut text = Vec::new();
     page.render(&mut text).context("cannot render a manual page")?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    command.get_subcommands().try_fold(1, |pages, command| Ok(pages + write_pages(command, dir)?))
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.into_iter().try_fold(1, |pages, command| Ok(pages + write_pages(command, dir)?))
 }

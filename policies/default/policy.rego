@@ -66,10 +66,10 @@ allow if {
 #   minimum_endorsement        who has to vouch for its TPM at least: "none", "pinned" or "vendor"
 minimum_score := data.thresholds.minimum_score if {
 	not score_is_special
-} else := points if {
+} else := max({points |
 	some prefix, points in special_scores
 	count(prefix) == max([count(other) | some other, _ in special_scores])
-}
+})
 
 score_is_special if {
 	strings.any_prefix_match(input.request.resource, object.keys(data.thresholds.minimum_score_by_prefix))

@@ -201,7 +201,7 @@ impl Bundle {
     }
 }
 
-fn check_path(path: &str) -> Result<(), BundleError> {
+pub(crate) fn check_path(path: &str) -> Result<(), BundleError> {
     let is_step = |step: &str| !step.is_empty() && step != "." && step != "..";
     let valid = path.len() <= limits::PATH_BYTES
         && path.split('/').all(is_step)

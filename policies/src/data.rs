@@ -26,6 +26,25 @@ pub enum DataError {
     },
 }
 
+/// Data that is put together from files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataDocument(Map<String, Value>);
+
+impl DataDocument {
+    /// Adds a file, below the folders of its path.
+    ///
+    /// # Errors
+    /// When it is no JSON object, or gives what another file gives.
+    pub fn merge(&mut self, path: &str, content: &[u8]) -> Result<(), DataError> {
+        merge_file(&mut self.0, path, content)
+    }
+
+    /// What lies below `data`: always an object.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
 /// Adds a data file to what is known, below the folders of its path.
 pub(crate) fn merge_file(into: &mut Map<String, Value>, path: &str, content: &[u8]) -> Result<(), DataError> {
     let Strict(Value::Object(mut document)) = serde_json::from_slice(content)? else {

@@ -74,14 +74,24 @@ impl Bundle {
     /// What cannot be read, leads out of the folder, is too much, or is no bundle.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self, FolderError> {
         let folder = folder.as_ref();
-        if !fs::metadata(folder).map_err(|source| read_error(folder, source))?.is_dir() {
-            return Err(FolderError::NotAFolder { path: folder.to_owned() });
-        }
-        let root = folder.canonicalize().map_err(|source| read_error(folder, source))?;
-        let mut walk = Walk { root, files: Vec::new(), bytes: 0, entries: 0 };
-        walk.folder(folder, "", 0)?;
-        Self::from_files(walk.files).map_err(|source| FolderError::Bundle { path: folder.to_owned(), source })
+        let files = read_folder(folder)?;
+        Self::from_files(files).map_err(|source| FolderError::Bundle { path: folder.to_owned(), source })
     }
+}
+
+/// The files of the bundle that lies in a folder, each with its path inside.
+///
+/// # Errors
+/// What cannot be read, leads out of the folder, or is too much.
+pub fn read_folder(folder: impl AsRef<Path>) -> Result<Vec<(String, Vec<u8>)>, FolderError> {
+    let folder = folder.as_ref();
+    if !fs::metadata(folder).map_err(|source| read_error(folder, source))?.is_dir() {
+        return Err(FolderError::NotAFolder { path: folder.to_owned() });
+    }
+    let root = folder.canonicalize().map_err(|source| read_error(folder, source))?;
+    let mut walk = Walk { root, files: Vec::new(), bytes: 0, entries: 0 };
+    walk.folder(folder, "", 0)?;
+    Ok(walk.files)
 }
 
 struct Walk {

@@ -1,16 +1,27 @@
-//! Policies as code: the default policy beside its tests, and bundles of policies as they lie in a folder.
+//! Policies as code: the default policy beside its tests, and bundles of policies as they lie in a folder or come packed and
+//! signed.
 //!
 //! A bundle is source text and data, checked for form and size and named by its hash. Nothing here evaluates Rego: the
 //! policy engine does.
 
+mod archive;
 mod bundle;
 mod data;
 mod folder;
 pub mod limits;
+mod manifest;
+mod packed;
+mod signature;
 
+pub use archive::ArchiveError;
 pub use bundle::{Bundle, BundleError, SourceFile};
-pub use data::DataError;
-pub use folder::FolderError;
+pub use data::{DataDocument, DataError};
+pub use folder::{FolderError, read_folder};
+pub use manifest::{MANIFEST_PATH, MAX_REVISION_LEN, Manifest, ManifestError};
+pub use packed::{PackError, PackedBundle, PackedError, Signer, Trust};
+pub use signature::{
+    Algorithm, KeyError, SIGNATURES_PATH, SignatureError, SigningFailed, SigningKey, VerifyingKey, VerifyingKeys,
+};
 
 /// The rule that decides: a policy answers `{"allow": bool, "reasons": [{"code", "message", "fix"}], "obligations": []}`.
 pub const ENTRY_POINT: &str = "data.vouchsafe.decision";

@@ -12,3 +12,9 @@ pub const FILE_BYTES: usize = 1024 * 1024;
 pub const BUNDLE_BYTES: usize = 16 * 1024 * 1024;
 /// A path inside a bundle, in bytes.
 pub const PATH_BYTES: usize = 512;
+/// A packed bundle, in bytes.
+pub const ARCHIVE_BYTES: usize = 8 * 1024 * 1024;
+/// How many times its own bytes a packed bundle may unpack to.
+pub const COMPRESSION_RATIO: usize = 100;
+/// What a packed bundle may unpack to, however small it is, in bytes.
+pub const UNPACKED_ANYWAY: usize = 1024 * 1024;

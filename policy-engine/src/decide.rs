@@ -12,7 +12,7 @@ use vouchsafe_wire::v1::agent::PolicyInput;
 use vouchsafe_wire::v1::authzen::SearchRequest;
 
 use crate::candidates::{Candidates, SearchInput};
-use crate::compile::CompileError;
+use crate::compile::{Choose, CompileError, EvaluatorKind, Inexact};
 use crate::entry_points::EntryPoints;
 use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
 use crate::input::{InputUse, assemble};
@@ -41,6 +41,8 @@ pub struct PolicyEngine {
 struct Active {
     hash: Sha256Digest,
     bundle: Arc<Bundle>,
+    /// Which evaluator it was put in charge on. Data that is written over it does not change that.
+    choose: Choose,
     pool: Pool,
     /// What it leaves out of the decision log, if it says anything of that.
     mask: Option<Mask>,
@@ -87,8 +89,22 @@ impl PolicyEngine {
         settings: EngineSettings,
         data_api: DataApi,
     ) -> Result<Self, CompileError> {
+        Self::with_choice(bundle, Choose::ByThePolicy, records, settings, data_api)
+    }
+
+    /// The same, on an evaluator that was chosen beforehand.
+    ///
+    /// # Errors
+    /// When the bundle cannot be put in charge, or lacks one of the rules.
+    pub fn with_choice(
+        bundle: &Bundle,
+        choose: Choose,
+        records: Arc<RecordTable>,
+        settings: EngineSettings,
+        data_api: DataApi,
+    ) -> Result<Self, CompileError> {
         let DataApi { entry_points, danger_writable } = data_api.checked()?;
-        let active = Active::compile(bundle, settings, &entry_points)?;
+        let active = Active::compile(bundle, choose, settings, &entry_points)?;
         let written = Mutex::new(Written::nothing_over(bundle.clone(), danger_writable));
         Ok(Self { records, active: ArcSwap::from_pointee(active), settings, entry_points, written })
     }
@@ -99,9 +115,17 @@ impl PolicyEngine {
     /// # Errors
     /// When the bundle cannot be put in charge. The old policy then stays.
     pub fn activate(&self, bundle: &Bundle) -> Result<Sha256Digest, CompileError> {
+        self.activate_with_choice(bundle, Choose::ByThePolicy)
+    }
+
+    /// Puts another policy in charge, on an evaluator that was chosen beforehand.
+    ///
+    /// # Errors
+    /// When the bundle cannot be put in charge. The old policy then stays.
+    pub fn activate_with_choice(&self, bundle: &Bundle, choose: Choose) -> Result<Sha256Digest, CompileError> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let over = written.over(bundle.clone());
-        let hash = self.put_in_charge(&over)?;
+        let hash = self.put_in_charge(&over, choose)?;
         *written = over;
         Ok(hash)
     }
@@ -114,13 +138,13 @@ impl PolicyEngine {
     pub fn write_data(&self, path: &DataPath, change: DataChange) -> Result<Sha256Digest, WriteError> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = written.changed(path, change)?;
-        let hash = self.put_in_charge(&changed).map_err(WriteError::Refused)?;
+        let hash = self.put_in_charge(&changed, self.active.load().choose).map_err(WriteError::Refused)?;
         *written = changed;
         Ok(hash)
     }
 
-    fn put_in_charge(&self, written: &Written) -> Result<Sha256Digest, CompileError> {
-        let active = Active::compile(&written.bundle(), self.settings, &self.entry_points)?;
+    fn put_in_charge(&self, written: &Written, choose: Choose) -> Result<Sha256Digest, CompileError> {
+        let active = Active::compile(&written.bundle(), choose, self.settings, &self.entry_points)?;
         let hash = active.hash;
         self.active.store(Arc::new(active));
         self.records.changes().tell_all();
@@ -146,6 +170,12 @@ impl PolicyEngine {
     pub fn input(&self, question: &Question, now: Timestamp) -> PolicyInput {
         let record = question.ask().device.and_then(|id| self.records.get(&id));
         assemble(question, record.as_deref(), now, InputUse::ALL).input
+    }
+
+    /// Which evaluator decides, and why it is not the fast one if it is not.
+    pub fn evaluator(&self) -> (EvaluatorKind, Vec<Inexact>) {
+        let active = self.active.load();
+        (active.pool.kind(), active.pool.because().to_vec())
     }
 
     /// The records that decisions are made over.
@@ -263,11 +293,16 @@ fn not_ready() -> Ruling {
 }
 
 impl Active {
-    fn compile(bundle: &Bundle, settings: EngineSettings, entry_points: &[EntryPoint]) -> Result<Self, CompileError> {
+    fn compile(
+        bundle: &Bundle,
+        choose: Choose,
+        settings: EngineSettings,
+        entry_points: &[EntryPoint],
+    ) -> Result<Self, CompileError> {
         let threads = settings.threads.clamp(1, EngineSettings::MAX_THREADS);
-        let pool = Pool::compile(bundle, settings.limits, threads)?;
+        let pool = Pool::compile(bundle, settings.limits, threads, choose)?;
         let entry_points = EntryPoints::compile(bundle, entry_points, settings.limits, threads)?;
         let mask = Mask::compile(bundle, settings.limits)?;
-        Ok(Self { hash: bundle.hash(), bundle: Arc::new(bundle.clone()), pool, mask, entry_points })
+        Ok(Self { hash: bundle.hash(), bundle: Arc::new(bundle.clone()), choose, pool, mask, entry_points })
     }
 }

@@ -78,7 +78,7 @@ pub fn explain(bundle: &Bundle, rule: &str, input: &Document) -> Result<Explanat
         watched.set_gather_prints(true);
         let mut evaluator = ReferenceEvaluator::of_rule(watched, rule, limits());
         let value = evaluator.evaluate(input);
-        Ok(Explanation { value, coverage: evaluator.coverage(), prints: evaluator.take_prints(), rules_begin })
+        Ok(Explanation { value, coverage: evaluator.covered(), prints: evaluator.take_prints(), rules_begin })
     })
 }
 

@@ -10,12 +10,14 @@
 pub mod candidates;
 pub mod changes;
 mod compile;
+pub mod confined;
 pub mod decide;
 pub mod decider;
 pub mod doors;
 mod entry_points;
 pub mod evaluate;
 pub mod explain;
+pub mod gate;
 pub mod input;
 pub mod log;
 pub mod metrics;
@@ -24,9 +26,13 @@ pub mod question;
 pub mod records;
 pub mod ruling;
 pub mod testing;
+pub mod trial;
 pub mod written;
 
-pub use compile::{CompileError, GateError, Location};
+pub use compile::evaluator_of;
+pub use compile::{
+    Choose, CompileError, EvaluatorKind, Finding, FindingKind, GateError, Inexact, Location, RegoVersion, Severity,
+};
 pub use decide::{EngineSettings, PolicyEngine};
 pub use decider::{Answer, Decider, NotDecided, QueryAnswer};
 pub use query::{DataApi, EntryPoint, Query, QueryError};

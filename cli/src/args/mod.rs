@@ -26,8 +26,9 @@ Exit codes:
   0  done; for `decision ask`: allow; for `verify` and `image verify`: authentic;
      for `appraise`: no failure; for `log verify`: as it was written
   1  it could not be done, or was asked for in the wrong way; standard error says which
-  2  `verify`, `image verify`: not authentic; `image check --strict`, `image merge`: refused;
-     `appraise`: something in the log failed; `log verify`: not as it was written
+  2  `verify`, `image verify`: not authentic; `image check --strict`, `image merge`,
+     `policy check`: refused; `appraise`: something in the log failed; `policy eval`:
+     the evaluation failed; `log verify`: not as it was written
   3  `decision ask` alone: deny
 
 Where to begin:
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     Appraise(appraise::AppraiseArgs),
     Point(point::PointArgs),
     Policy(policy::PolicyArgs),
+    /// Works on a policy that comes in on standard input. The program calls itself so.
+    #[command(hide = true)]
+    PolicyGate,
     Completions(produce::CompletionsArgs),
     Man(produce::ManArgs),
 }

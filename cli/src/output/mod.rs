@@ -2,13 +2,16 @@
 //!
 //! What a server or a host says is cleaned of control characters first, so that nothing in it can drive the terminal.
 
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod chart;
+pub(crate) mod coverage;
 pub(crate) mod credential;
 pub(crate) mod decision;
 pub(crate) mod device;
 pub(crate) mod dry_run;
 pub(crate) mod eventlog;
+pub(crate) mod gate;
 pub(crate) mod golden;
 pub(crate) mod ima;
 pub(crate) mod image;
@@ -21,6 +24,7 @@ pub(crate) mod score;
 pub(crate) mod secureboot;
 pub(crate) mod table;
 pub(crate) mod token;
+pub(crate) mod trial;
 pub(crate) mod trust;
 
 use std::fmt::{self, Write as _};

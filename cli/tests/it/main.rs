@@ -22,6 +22,8 @@ mod known_answers;
 mod log;
 mod point;
 mod policy;
+mod policy_check;
+mod policy_eval;
 mod produce;
 mod quote;
 mod result;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use regorus::unstable::{Expr, Module, Ref, Span};
+use serde::{Deserialize, Serialize};
 
 use super::graph::RuleGraph;
 use super::names::{Names, RulePath};
@@ -25,7 +26,7 @@ pub(super) const MAX_RANGE_LEN: i64 = 10_000;
 const MAX_SHIFT: i64 = 1024;
 
 /// A place in a policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
     /// The file, by its path in the bundle.
     pub file: String,
@@ -36,8 +37,14 @@ pub struct Location {
 }
 
 impl Location {
+    /// Where a span begins. The line and column that spans carry are those of their last token.
     pub(crate) fn of(span: &Span) -> Self {
-        Self { file: span.source.file().clone(), line: span.line, column: span.col }
+        let begin = usize::try_from(span.start).unwrap_or_default();
+        let before = span.source.contents().get(..begin).unwrap_or_default();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+        let line = count(before.matches('\n').count());
+        let column = count(before.rsplit('\n').next().unwrap_or_default().chars().count());
+        Self { file: span.source.file().clone(), line, column }
     }
 }
 
@@ -89,8 +96,17 @@ pub enum GateError {
     },
 }
 
-/// Inspects parsed policies, and tells what of the input they may look at.
-pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<InputUse, GateError> {
+/// What is known of policies that are harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    /// What of the input they may look at.
+    pub(crate) uses: InputUse,
+    /// The rules that the decision needs, the one that decides among them; empty when that is not there.
+    pub(crate) decides: BTreeSet<RulePath>,
+}
+
+/// Inspects parsed policies, of which the rule at this place decides.
+pub(crate) fn inspect(modules: &[Ref<Module>], decides: &[String]) -> Result<Inspected, GateError> {
     let names = Names::of(modules);
     let mut inputs = BTreeSet::new();
     let mut graph = RuleGraph::default();
@@ -107,7 +123,7 @@ pub(crate) fn inspect(modules: &[Ref<Module>]) -> Result<InputUse, GateError> {
         }
     }
     graph.check()?;
-    Ok(input_use(&inputs))
+    Ok(Inspected { uses: input_use(&inputs), decides: graph.reached_from(decides) })
 }
 
 /// A policy may look at a part when it names something in it, the part itself, or something that it is in.
@@ -170,7 +186,7 @@ mod tests {
         for (number, policy) in policies.iter().enumerate() {
             engine.add_policy(format!("{number}.rego"), (*policy).to_owned()).unwrap();
         }
-        inspect(engine.get_modules())
+        inspect(engine.get_modules(), &[]).map(|inspected| inspected.uses)
     }
 
     #[test]

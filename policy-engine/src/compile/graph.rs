@@ -24,6 +24,18 @@ impl RuleGraph {
         node.needs.extend(needs.cloned());
     }
 
+    /// A rule and all that it needs, directly or through others; nothing if there is no such rule.
+    pub(crate) fn reached_from(&self, rule: &[String]) -> BTreeSet<RulePath> {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&RulePath> = self.rules.get_key_value(rule).map(|(rule, _)| rule).into_iter().collect();
+        while let Some(rule) = open.pop() {
+            if reached.insert(rule.clone()) {
+                open.extend(self.rules.get(rule).into_iter().flat_map(|node| &node.needs));
+            }
+        }
+        reached
+    }
+
     /// Refuses rules that need themselves and chains that are too long.
     pub(crate) fn check(&self) -> Result<(), GateError> {
         let depths = self.depths();

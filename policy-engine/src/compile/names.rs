@@ -30,8 +30,9 @@ impl Names {
         Self { rules }
     }
 
-    pub(crate) fn rules(&self) -> impl Iterator<Item = &RulePath> {
-        self.rules.iter()
+    /// Whether a rule lies just there.
+    pub(crate) fn has(&self, path: &[String]) -> bool {
+        self.rules.contains(path)
     }
 
     pub(crate) fn scope(&self, module: &Module) -> Scope<'_> {
@@ -56,6 +57,16 @@ impl Scope<'_> {
     /// Where a rule's value lies, as far as its head says without being evaluated.
     pub(crate) fn rule_path(&self, rule: &Rule) -> RulePath {
         [self.package.clone(), static_path(head(rule))].concat()
+    }
+
+    /// The place that an imported name stands for, which begins with `data` or `input`.
+    pub(crate) fn import(&self, name: &str) -> Option<&RulePath> {
+        self.imports.get(name)
+    }
+
+    /// Whether the package has a rule of this name, or rules below it.
+    pub(crate) fn is_own_rule(&self, name: &str) -> bool {
+        self.names.related(&self.rule_in_package(name)).next().is_some()
     }
 
     /// Where a rule of this name would lie.

@@ -20,12 +20,12 @@ pub struct FastEvaluator {
 }
 
 impl FastEvaluator {
-    /// An evaluator of the rule that decides.
+    /// An evaluator of the rule that decides, whether or not it would do the policy as it is written.
     ///
     /// # Errors
-    /// When the bundle cannot be put in charge.
+    /// When the bundle cannot be put in charge, or not be run by this evaluator.
     pub fn compile(bundle: &Bundle, limits: EvaluationLimits) -> Result<Self, CompileError> {
-        Ok(Self::new(compile::compile(bundle, 0)?.spare, limits))
+        Ok(Self::new(compile::compile_for_fast(bundle)?, limits))
     }
 
     pub(crate) fn new(compiled: Compiled, limits: EvaluationLimits) -> Self {

@@ -14,6 +14,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
+use serde::{Deserialize, Serialize};
 
 pub use document::{Document, DocumentError};
 pub use fast::FastEvaluator;
@@ -31,7 +32,7 @@ pub trait Evaluate: Send {
 }
 
 /// The most that one evaluation may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvaluationLimits {
     /// Time, by the clock on the wall. A builtin is not interrupted, but its result is not used either.
     pub time: Duration,
@@ -51,7 +52,7 @@ impl Default for EvaluationLimits {
 
 impl EvaluationLimits {
     /// The time limit in regorus' words. The clock is read every so many instructions, which together take some 10 µs.
-    fn timer(self) -> ExecutionTimerConfig {
+    pub(crate) fn timer(self) -> ExecutionTimerConfig {
         const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(128).unwrap();
         ExecutionTimerConfig { limit: self.time, check_interval: CHECK_INTERVAL }
     }

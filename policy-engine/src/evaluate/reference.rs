@@ -38,20 +38,25 @@ impl ReferenceEvaluator {
         Self { prepared, rule: rule.to_owned(), limits, engine: None }
     }
 
+    /// Another one of the same policies, which it shares.
+    pub(crate) fn sharing(&self) -> Self {
+        Self { prepared: self.prepared.clone(), rule: self.rule.clone(), limits: self.limits, engine: None }
+    }
+
     /// What was printed since the last time, if the engine gathers it.
     pub(crate) fn take_prints(&mut self) -> Vec<String> {
         self.engine.as_mut().and_then(|engine| engine.take_prints().ok()).unwrap_or_default()
     }
 
-    /// Which lines were evaluated, if the engine watches them. After an error nothing is known.
-    pub(crate) fn coverage(&self) -> Vec<FileCoverage> {
-        let report = self.engine.as_ref().and_then(|engine| engine.get_coverage_report().ok()).unwrap_or_default();
-        let coverage = report.files.into_iter().map(|file| FileCoverage {
+    /// Which lines were reached so far, if the engine watches them. An error takes the count with it.
+    pub(crate) fn covered(&self) -> Vec<FileCoverage> {
+        let report = self.engine.as_ref().unwrap_or(&self.prepared).get_coverage_report();
+        let file = |file: regorus::coverage::File| FileCoverage {
             path: file.path,
             covered: file.covered.into_iter().collect(),
             not_covered: file.not_covered.into_iter().collect(),
-        });
-        coverage.collect()
+        };
+        report.map(|report| report.files.into_iter().map(file).collect()).unwrap_or_default()
     }
 }
 

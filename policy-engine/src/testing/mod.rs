@@ -1,8 +1,9 @@
 //! Runs the tests of a bundle, as OPA does: every rule whose name begins with `test_` passes when it is true.
 //!
-//! The reference evaluator runs them. What the fast evaluator can run, it runs too; and every input that a test states is
-//! given to both, whose answers must be the same, for it is the fast one that will decide.
+//! The reference evaluator runs them. Where the fast one shall decide, it runs what of them it can, and every input that a
+//! test states is given to both, whose answers must be the same.
 
+mod coverage;
 mod probes;
 
 use std::time::{Duration, Instant};
@@ -12,9 +13,10 @@ use regorus::unstable::{Expr, Rule, RuleHead};
 use serde::Serialize;
 use vouchsafe_policies::{Bundle, ENTRY_POINT};
 
-use crate::compile::{self, CompileError, Compiled, Location};
+use crate::compile::{self, Choose, CompileError, Compiled, EvaluatorKind, Executable, Inexact, Location};
 use crate::evaluate::{Document, Evaluate, EvaluationError, EvaluationLimits, FastEvaluator, ReferenceEvaluator};
 
+pub use coverage::{CoverageReport, coverage};
 pub use probes::Difference;
 
 /// The most that one test may take. More than a decision, for tests ask many questions.
@@ -23,6 +25,10 @@ const TEST_LIMITS: Duration = Duration::from_secs(10);
 /// What the tests of a bundle came to.
 #[derive(Clone, Debug)]
 pub struct TestReport {
+    /// Which evaluator does the policy as it is written, as far as can be seen without running it.
+    pub evaluator: EvaluatorKind,
+    /// Why it is not the fast one.
+    pub because: Vec<Inexact>,
     /// The tests, by file and line.
     pub tests: Vec<TestOutcome>,
     /// How many inputs that tests state were given to both evaluators.
@@ -89,12 +95,18 @@ pub enum FastResult {
 /// # Errors
 /// When policies and tests cannot be compiled. A test that fails is no error.
 pub fn run(bundle: &Bundle, limits: EvaluationLimits) -> Result<TestReport, CompileError> {
-    let copies = compile::compile(bundle, 0)?;
+    let runnable = compile::compile(bundle, 0, Choose::ByThePolicy)?;
+    let evaluator = runnable.program.kind();
+    let fast = match runnable.program {
+        Executable::Fast { spare, .. } => Some(spare),
+        Executable::Reference(_) => None,
+    };
     // The reference evaluator recurses over expressions and rules alike, so it gets a deep stack.
-    compile::apart(|| run_apart(bundle, copies.spare, limits))
+    let report = compile::apart(|| run_apart(bundle, fast, limits))?;
+    Ok(TestReport { evaluator, because: runnable.because, ..report })
 }
 
-fn run_apart(bundle: &Bundle, decides: Compiled, limits: EvaluationLimits) -> Result<TestReport, CompileError> {
+fn run_apart(bundle: &Bundle, fast: Option<Compiled>, limits: EvaluationLimits) -> Result<TestReport, CompileError> {
     let mut engine = compile::parse_with_tests(bundle)?;
     let found = find(&mut engine);
     let probes = probes::find(&mut engine);
@@ -102,12 +114,20 @@ fn run_apart(bundle: &Bundle, decides: Compiled, limits: EvaluationLimits) -> Re
     engine.set_gather_prints(true);
     let limits = EvaluationLimits { time: TEST_LIMITS, ..limits };
 
-    let tests = found.into_iter().map(|test| test.run(&engine, &decides, limits)).collect();
+    let tests = found.into_iter().map(|test| test.run(&engine, fast.as_ref(), limits)).collect();
+    let report = TestReport {
+        evaluator: EvaluatorKind::Reference,
+        because: Vec::new(),
+        tests,
+        inputs_compared: 0,
+        differences: Vec::new(),
+    };
+    let Some(fast) = fast else { return Ok(report) };
     let inputs = probes::inputs(&engine, &probes, limits);
-    let mut fast = FastEvaluator::new(decides, limits);
+    let mut fast = FastEvaluator::new(fast, limits);
     let mut reference = ReferenceEvaluator::of_rule(engine, ENTRY_POINT, limits);
     let differences = probes::compare(&inputs, &mut fast, &mut reference);
-    Ok(TestReport { tests, inputs_compared: inputs.len(), differences })
+    Ok(TestReport { inputs_compared: inputs.len(), differences, ..report })
 }
 
 /// A test as it was found.
@@ -139,7 +159,7 @@ fn find(engine: &mut Engine) -> Vec<Found> {
 }
 
 impl Found {
-    fn run(self, engine: &Engine, decides: &Compiled, limits: EvaluationLimits) -> TestOutcome {
+    fn run(self, engine: &Engine, fast: Option<&Compiled>, limits: EvaluationLimits) -> TestOutcome {
         if self.todo {
             return self.outcome(TestResult::Todo, FastResult::NotRun, Duration::ZERO, Vec::new());
         }
@@ -154,7 +174,7 @@ impl Found {
             Ok(_) => TestResult::Failed,
             Err(error) => TestResult::Errored(error.to_string()),
         };
-        let fast = self.run_fast(engine, decides, limits, &result);
+        let fast = fast.map_or(FastResult::NotRun, |decides| self.run_fast(engine, decides, limits, &result));
         self.outcome(result, fast, duration, prints)
     }
 

@@ -1,13 +1,20 @@
 //! `vouchsafe policy test`: the tests of a bundle.
 
+use vouchsafe_model::Outcome;
 use vouchsafe_policies::{Bundle, default_bundle};
+use vouchsafe_policy_engine::EvaluatorKind;
+use vouchsafe_policy_engine::gate::examine;
 use vouchsafe_policy_engine::testing::{FastResult, TestReport, TestResult, run};
 
-use crate::fixtures::limits;
+use crate::fixtures::{decide, engine_with, good_ask, in_short, limits};
+
+fn bundle(files: &[(&str, &str)]) -> Bundle {
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+    Bundle::from_files(files).unwrap()
+}
 
 fn tested(files: &[(&str, &str)]) -> TestReport {
-    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
-    run(&Bundle::from_files(files).unwrap(), limits()).unwrap()
+    run(&bundle(files), limits()).unwrap()
 }
 
 const POLICY: &str = "package vouchsafe\n\ndefault decision := {\"allow\": false}\n\n\
@@ -71,18 +78,43 @@ fn inputs_that_tests_build_are_compared_and_those_that_need_their_variables_are_
 
 #[test]
 fn an_input_that_the_evaluators_differ_over_is_reported() {
-    // One rule, two values: the reference evaluator calls it an error, as OPA does, and the fast one takes the last.
-    let policy = "package vouchsafe\n\ndecision := {\"allow\": value} if some value in input.values\n";
+    // A text plus one: the reference evaluator calls it an error, and the fast one takes it for nothing, as OPA does.
+    let policy =
+        "package vouchsafe\n\ndecision := {\"allow\": true} if not blocked\n\nblocked if input.device.score + 1 > 5\n";
     let tests = "package vouchsafe_test\n\nimport data.vouchsafe\n\n\
-                 test_some if vouchsafe.decision.allow with input as {\"values\": [false, true]}\n";
-    let report = tested(&[("policy.rego", policy), ("policy_test.rego", tests)]);
+                 test_some if vouchsafe.decision.allow with input as {\"device\": {\"score\": \"x\"}}\n";
+    let files = [("policy.rego", policy), ("policy_test.rego", tests)];
+    let report = tested(&files);
+    assert_eq!(report.evaluator, EvaluatorKind::Fast);
     assert!(!report.passed());
     assert!(matches!(report.tests[0].result, TestResult::Errored(_)));
     let difference = &report.differences[0];
     assert_eq!(difference.location.to_string(), "policy_test.rego:5:53");
-    assert_eq!(difference.input, serde_json::json!({"values": [false, true]}));
+    assert_eq!(difference.input, serde_json::json!({"device": {"score": "x"}}));
     assert_eq!(difference.fast, r#"{"allow":true}"#);
-    assert!(difference.reference.contains("multiple outputs"), "{}", difference.reference);
+    assert!(difference.reference.contains("expects numeric argument"), "{}", difference.reference);
+    // The gate leaves such a policy to the reference evaluator.
+    let report = examine(&bundle(&files), limits());
+    assert_eq!(report.evaluator, EvaluatorKind::Reference);
+    assert_eq!(report.because[0].location.as_ref().unwrap().to_string(), "policy_test.rego:5:53");
+}
+
+#[test]
+fn what_the_fast_evaluator_would_do_otherwise_the_reference_evaluator_does() {
+    // One rule, two values: an error, as in OPA, of which the fast one would take the last.
+    let policy = "package vouchsafe\n\ndecision := {\"allow\": value} if some value in input.user.roles\n";
+    let report = tested(&[("policy.rego", policy)]);
+    assert_eq!(report.evaluator, EvaluatorKind::Reference);
+    assert_eq!(
+        report.because[0].to_string(),
+        "policy.rego:3:13: of several values of data.vouchsafe.decision it takes the last"
+    );
+    let engine = engine_with(&bundle(&[("policy.rego", policy)]), limits());
+    assert_eq!(engine.evaluator().0, EvaluatorKind::Reference);
+    let mut ask = good_ask(1);
+    ask.user.as_mut().unwrap().roles = vec!["a".into(), "b".into()];
+    let decision = decide(&engine, ask);
+    assert_eq!(in_short(&decision), (Outcome::Deny, vec!["policy.error"]));
 }
 
 #[test]

@@ -1,4 +1,7 @@
-//! `vouchsafe policy`: test a policy before a server uses it, and see the built-in one.
+//! `vouchsafe policy`: check, test, measure and try a policy before a server uses it, and see the built-in one.
+
+mod bench;
+mod eval;
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +13,14 @@ use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::evaluate::EvaluationLimits;
 use vouchsafe_policy_engine::testing;
 
-use crate::args::policy::{PolicyArgs, PolicyCommand, ShowArgs, TestArgs};
+use crate::args::policy::{CheckArgs, CoverageArgs, PolicyArgs, PolicyCommand, ShowArgs, TestArgs};
+use crate::confined;
 use crate::failure::{FAILED, Hint as _};
 use crate::output;
 use crate::output::policy::{Report, Sources};
+
+/// A policy was refused, or a question about one has no answer.
+const REFUSED: u8 = 2;
 
 /// Runs a policy command.
 ///
@@ -21,17 +28,34 @@ use crate::output::policy::{Report, Sources};
 /// When a policy cannot be read or compiled, or a file cannot be written.
 pub(crate) fn run(args: PolicyArgs) -> anyhow::Result<ExitCode> {
     match args.command {
+        PolicyCommand::Check(args) => check(&args),
         PolicyCommand::Test(args) => test(&args),
+        PolicyCommand::Coverage(args) => coverage(&args),
+        PolicyCommand::Bench(args) => bench::run(&args),
+        PolicyCommand::Eval(args) => eval::run(args),
         PolicyCommand::Show(args) => show(&args),
     }
+}
+
+/// The policy that lies in a folder.
+fn read(dir: &Path) -> anyhow::Result<Bundle> {
+    Bundle::from_dir(dir)
+        .with_context(|| format!("cannot read the policy in {}", dir.display()))
+        .hint("a policy is a folder of *.rego, *_test.rego and data.json; begin with: vouchsafe policy show --out DIR")
+}
+
+/// Puts a policy through the gate, where the gate can die of it.
+fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let bundle = read(&args.policy)?;
+    let report = confined::child().examine(&bundle, EvaluationLimits::default()).context("cannot check the policy")?;
+    output::show(args.format.format, &report, || output::gate::report(&report))?;
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
 /// Runs the tests as the server would run the policy: with its limits, on both of its evaluators.
 fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let dir = args.dir.display();
-    let bundle = Bundle::from_dir(&args.dir).with_context(|| format!("cannot read the policy in {dir}")).hint(
-        "a policy is a folder of *.rego, *_test.rego and data.json; begin with: vouchsafe policy show --out DIR",
-    )?;
+    let bundle = read(&args.dir)?;
     let report = testing::run(&bundle, EvaluationLimits::default())
         .with_context(|| format!("the policy in {dir} cannot be used"))?;
     if report.tests.is_empty() {
@@ -42,6 +66,16 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let report = Report::of(&report);
     output::show(args.format.format, &report, || output::policy::results(&report))?;
     Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// Says which lines the tests reach.
+fn coverage(args: &CoverageArgs) -> anyhow::Result<ExitCode> {
+    let bundle = read(&args.dir)?;
+    let report = testing::coverage(&bundle, EvaluationLimits::default())
+        .with_context(|| format!("the policy in {} cannot be used", args.dir.display()))?;
+    output::show(args.format.format, &report, || output::coverage::report(&report))?;
+    let is_enough = report.percent() >= f64::from(args.minimum);
+    Ok(if is_enough { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
