@@ -13,7 +13,7 @@
 #   - What is looked at more than once gets a name: a name costs nothing, a path is walked each time.
 package vouchsafe
 
-decision := {"allow": allow, "reasons": explanation, "obligations": []}
+decision := {"allow": allow, "reasons": explanation, "obligations": [], "needs": needs}
 
 default allow := false
 
@@ -75,6 +75,11 @@ special_scores := {prefix: points |
 	some prefix, points in data.thresholds.minimum_score_by_prefix
 	startswith(input.request.resource, prefix)
 }
+
+# What the answer says that the request needs, so that the asker sees what the score lacks and when it will lack something.
+default needs := {}
+
+needs := {"score": minimum_score} if is_number(minimum_score)
 
 # The flows that there are meant to be are listed in data.json, under "flows": what a resource begins with, and what may be
 # done to it, "*" for anything. Whatever is not listed is denied, so that nothing is reached that nobody thought of.

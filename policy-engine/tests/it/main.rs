@@ -7,6 +7,7 @@
     reason = "a test that cannot go on should stop, and one that is skipped should say so"
 )]
 
+mod answer;
 mod authzen;
 mod callers;
 mod default_policy;
