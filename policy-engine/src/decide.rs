@@ -16,7 +16,7 @@ use crate::compile::CompileError;
 use crate::entry_points::EntryPoints;
 use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
 use crate::input::{InputUse, assemble};
-use crate::known::KnownDevice;
+use crate::known::{KnownDevice, Seen};
 use crate::log::LogEntry;
 use crate::log::mask::{Mask, MaskError};
 use crate::query::{DataApi, EntryPoint, Query};
@@ -52,7 +52,7 @@ struct Active {
 struct Ruled {
     ruling: Ruling,
     score: Option<ScoreExplanation>,
-    known: Option<Arc<KnownDevice>>,
+    seen: Seen,
 }
 
 /// How an engine is set up.
@@ -170,26 +170,26 @@ impl PolicyEngine {
     ///
     /// The decision may be acted upon when it is logged, and not before.
     pub fn decide(&self, question: &Question, now: Timestamp, entropy: &[u8; 10]) -> Decision {
-        self.decide_noting(question, Vec::new(), now, entropy)
+        self.decide_noting(question, Vec::new(), now, entropy).0
     }
 
-    /// The same, with what the asker's door has to say besides: the notes follow the reasons of the policy and decide
-    /// nothing.
+    /// The same, with what the asker's door has to say besides, and what the policy saw. The notes follow the reasons of the
+    /// policy and decide nothing.
     pub fn decide_noting(
         &self,
         question: &Question,
         notes: Vec<Reason>,
         now: Timestamp,
         entropy: &[u8; 10],
-    ) -> Decision {
+    ) -> (Decision, Seen) {
         let started = Instant::now();
         let active = self.active.load();
-        let Ruled { ruling, score, known } = self.rule(&active, question, now);
+        let Ruled { ruling, score, seen } = self.rule(&active, question, now);
         let id = DecisionId::new(now, entropy);
         let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash);
-        let decision = of_revision(decision, known.as_deref());
+        let decision = of_revision(decision, seen.device());
         metrics::decided(decision.outcome(), started.elapsed());
-        decision
+        (decision, seen)
     }
 
     /// What of an entry is logged, by the policy in charge. Without rules for that, all of it, at no cost.
@@ -264,12 +264,12 @@ impl PolicyEngine {
 
     fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> Ruled {
         if !self.records.is_ready() {
-            return Ruled { ruling: not_ready(), score: None, known: None };
+            return Ruled { ruling: not_ready(), score: None, seen: Seen::Nothing };
         }
         let known = self.known(question);
         let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, active.pool.uses());
         let outcome = active.pool.evaluate(&Document::of(&assembled.input));
-        Ruled { ruling: ruling::read(outcome), score: assembled.score, known }
+        Ruled { ruling: ruling::read(outcome), score: assembled.score, seen: known.into() }
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! What follows is worked out when it is first needed and then kept with the record; another revision begins without it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use vouchsafe_model::{Timestamp, TrustScore};
 use vouchsafe_wire::v1::record::DeviceRecord;
+
+use crate::log::facts;
 
 /// The most crossings that are kept of one revision: a policy that needs more scores of one device pays for each anew.
 const MAX_CROSSINGS: usize = 8;
@@ -16,6 +18,34 @@ pub struct KnownDevice {
     record: DeviceRecord,
     revision: u64,
     crossings: Mutex<Vec<Crossing>>,
+    steady_facts: OnceLock<Box<[u8]>>,
+}
+
+/// What a policy saw besides the question.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// Nothing: it was not asked.
+    Nothing,
+    /// No device: none was named, or none of that name is known.
+    NoDevice,
+    /// This one.
+    Device(Arc<KnownDevice>),
+}
+
+impl Seen {
+    /// The device, if there was one.
+    pub fn device(&self) -> Option<&KnownDevice> {
+        match self {
+            Self::Device(known) => Some(known),
+            Self::Nothing | Self::NoDevice => None,
+        }
+    }
+}
+
+impl From<Option<Arc<KnownDevice>>> for Seen {
+    fn from(known: Option<Arc<KnownDevice>>) -> Self {
+        known.map_or(Self::NoDevice, Self::Device)
+    }
 }
 
 /// When the score falls below a threshold.
@@ -27,7 +57,7 @@ struct Crossing {
 
 impl KnownDevice {
     pub(crate) fn new(record: DeviceRecord, revision: u64) -> Self {
-        Self { record, revision, crossings: Mutex::default() }
+        Self { record, revision, crossings: Mutex::default(), steady_facts: OnceLock::new() }
     }
 
     /// What is known of it.
@@ -60,6 +90,11 @@ impl KnownDevice {
             }
         }
         at.filter(is_ahead)
+    }
+
+    /// The facts that follow from the record alone, as the log begins them.
+    pub(crate) fn steady_facts(&self) -> &[u8] {
+        self.steady_facts.get_or_init(|| facts::steady(&self.record))
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Crossing>> {

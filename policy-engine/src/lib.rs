@@ -30,7 +30,7 @@ pub mod written;
 pub use compile::{CompileError, GateError, Location};
 pub use decide::{EngineSettings, PolicyEngine};
 pub use decider::{Answer, Decider, NotDecided, QueryAnswer};
-pub use known::KnownDevice;
+pub use known::{KnownDevice, Seen};
 pub use query::{DataApi, EntryPoint, Query, QueryError};
 pub use question::{Question, QuestionError};
 pub use records::RecordTable;

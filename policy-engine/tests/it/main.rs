@@ -17,6 +17,7 @@ mod fixtures;
 mod log;
 mod log_mask;
 mod log_query;
+mod log_replay;
 mod native_door;
 mod opa;
 mod points;
