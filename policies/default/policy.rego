@@ -14,7 +14,7 @@
 #     input.device as a whole: what a policy does not name of it is not even put into the input.
 package vouchsafe
 
-decision := {"allow": allow, "reasons": explanation, "obligations": []}
+decision := {"allow": allow, "reasons": explanation, "obligations": [], "needs": needs}
 
 default allow := false
 
@@ -79,6 +79,11 @@ special_scores := {prefix: points |
 	some prefix, points in data.thresholds.minimum_score_by_prefix
 	startswith(input.request.resource, prefix)
 }
+
+# What the answer says that the request needs, so that the asker sees what the score lacks and when it will lack something.
+default needs := {}
+
+needs := {"score": minimum_score} if is_number(minimum_score)
 
 # The flows that there are meant to be are listed in data.json, under "flows": an action, "*" for any, and what the
 # resources begin with that it may be done to. Whatever is not listed is denied, so that nothing is reached that nobody

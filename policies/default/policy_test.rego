@@ -51,7 +51,7 @@ messages(answer) := [reason.message | some reason in answer.reasons]
 # ---- Allowed --------------------------------------------------------------------------------------------------------
 
 test_a_good_request_passes if {
-	vouchsafe.decision == {"allow": true, "reasons": [], "obligations": []} with input as good
+	vouchsafe.decision == {"allow": true, "reasons": [], "obligations": [], "needs": {"score": 60}} with input as good
 }
 
 test_a_warning_passes if {
@@ -147,6 +147,22 @@ test_old_evidence_is_denied_with_its_age if {
 	not answer.allow
 	codes(answer) == ["device.evidence_too_old"]
 	messages(answer) == ["The device's last evidence is 901 s old, and may be 900 s old."]
+}
+
+test_an_answer_says_which_score_is_needed_whatever_it_is if {
+	every points in [0, 59.99, 60, 100] {
+		vouchsafe.decision.needs == {"score": 60} with input as device({"score": points})
+	}
+	vouchsafe.decision.needs == {"score": 80} with input as object.union(good, {"request": {"resource": "admin:users"}})
+	vouchsafe.decision.needs == {"score": 60} with input as {}
+}
+
+test_figures_that_are_none_need_nothing_and_allow_nothing if {
+	every figure in ["60", null, {}] {
+		answer := vouchsafe.decision with input as good with data.thresholds.minimum_score as figure
+		not answer.allow
+		answer.needs == {}
+	}
 }
 
 test_a_low_score_is_denied_with_its_figures if {

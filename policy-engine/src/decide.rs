@@ -16,6 +16,7 @@ use crate::compile::{Choose, CompileError, EvaluatorKind, Inexact};
 use crate::entry_points::EntryPoints;
 use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
 use crate::input::{InputUse, assemble};
+use crate::known::{KnownDevice, Seen};
 use crate::log::LogEntry;
 use crate::log::mask::{Mask, MaskError};
 use crate::query::{DataApi, EntryPoint, Query};
@@ -47,6 +48,13 @@ struct Active {
     /// What it leaves out of the decision log, if it says anything of that.
     mask: Option<Mask>,
     entry_points: EntryPoints,
+}
+
+/// What the policy said, and what it said it of.
+struct Ruled {
+    ruling: Ruling,
+    score: Option<ScoreExplanation>,
+    seen: Seen,
 }
 
 /// How an engine is set up.
@@ -168,8 +176,8 @@ impl PolicyEngine {
 
     /// What the policy decides over, for a question at an instant: all of it, whatever of it the policy looks at.
     pub fn input(&self, question: &Question, now: Timestamp) -> PolicyInput {
-        let record = question.ask().device.and_then(|id| self.records.get(&id));
-        assemble(question, record.as_deref(), now, InputUse::ALL).input
+        let known = self.known(question);
+        assemble(question, known.as_deref().map(KnownDevice::record), now, InputUse::ALL).input
     }
 
     /// Which evaluator decides, and why it is not the fast one if it is not.
@@ -192,25 +200,26 @@ impl PolicyEngine {
     ///
     /// The decision may be acted upon when it is logged, and not before.
     pub fn decide(&self, question: &Question, now: Timestamp, entropy: &[u8; 10]) -> Decision {
-        self.decide_noting(question, Vec::new(), now, entropy)
+        self.decide_noting(question, Vec::new(), now, entropy).0
     }
 
-    /// The same, with what the asker's door has to say besides: the notes follow the reasons of the policy and decide
-    /// nothing.
+    /// The same, with what the asker's door has to say besides, and what the policy saw. The notes follow the reasons of the
+    /// policy and decide nothing.
     pub fn decide_noting(
         &self,
         question: &Question,
         notes: Vec<Reason>,
         now: Timestamp,
         entropy: &[u8; 10],
-    ) -> Decision {
+    ) -> (Decision, Seen) {
         let started = Instant::now();
         let active = self.active.load();
-        let (ruling, score) = self.rule(&active, question, now);
+        let Ruled { ruling, score, seen } = self.rule(&active, question, now);
         let id = DecisionId::new(now, entropy);
         let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash);
+        let decision = of_revision(decision, seen.device());
         metrics::decided(decision.outcome(), started.elapsed());
-        decision
+        (decision, seen)
     }
 
     /// What of an entry is logged, by the policy in charge. Without rules for that, all of it, at no cost.
@@ -233,9 +242,9 @@ impl PolicyEngine {
         decision
     }
 
-    /// What the answer to a question would be at an instant, if nothing came between. It is nobody's answer.
-    pub fn foresee(&self, question: &Question, at: Timestamp) -> Outcome {
-        self.rule(&self.active.load(), question, at).0.outcome()
+    /// What the ruling on a question would be at an instant, if nothing came between. It is nobody's answer.
+    pub fn foresee(&self, question: &Question, at: Timestamp) -> Ruling {
+        self.rule(&self.active.load(), question, at).ruling
     }
 
     /// Whom or what a search looks among, as the policy says at an instant.
@@ -261,11 +270,11 @@ impl PolicyEngine {
     ) -> (Decision, Result<Document, EvaluationError>) {
         let started = Instant::now();
         let active = self.active.load_full();
-        let device = query.question().ask().device;
-        let record = device.and_then(|id| self.records.get(&id));
-        let score = record.as_ref().map(|record| record.curve.explain_at(now));
+        let (device, known) = (query.question().ask().device, self.known(query.question()));
+        let record = known.as_deref().map(KnownDevice::record);
+        let score = record.map(|record| record.curve.explain_at(now));
         let (ruling, outcome) = if self.records.is_ready() {
-            let joined = || assemble(query.question(), record.as_deref(), now, InputUse::ALL).input;
+            let joined = || assemble(query.question(), record, now, InputUse::ALL).input;
             let outcome = active.entry_points.evaluate(query.entry_point(), query.input(joined)).await;
             (ruling::of_value(&query.asked().rule, &outcome), outcome)
         } else {
@@ -273,19 +282,33 @@ impl PolicyEngine {
             (not_ready(), Err(EvaluationError::Failed { message: NOT_READY.to_owned() }))
         };
         let decision = Decision::new(DecisionId::new(now, entropy), now, ruling, device, score, active.hash);
+        let decision = of_revision(decision, known.as_deref());
         metrics::decided(decision.outcome(), started.elapsed());
         (decision, outcome)
     }
 
-    fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> (Ruling, Option<ScoreExplanation>) {
-        if !self.records.is_ready() {
-            return (not_ready(), None);
-        }
-        let record = question.ask().device.and_then(|id| self.records.get(&id));
-        let assembled = assemble(question, record.as_deref(), now, active.pool.uses());
-        let outcome = active.pool.evaluate(&Document::of(&assembled.input));
-        (ruling::read(outcome), assembled.score)
+    /// What is known of the device that a question names.
+    fn known(&self, question: &Question) -> Option<Arc<KnownDevice>> {
+        self.records.get(&question.ask().device?)
     }
+
+    fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> Ruled {
+        if !self.records.is_ready() {
+            return Ruled { ruling: not_ready(), score: None, seen: Seen::Nothing };
+        }
+        let known = self.known(question);
+        let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, active.pool.uses());
+        let outcome = active.pool.evaluate(&Document::of(&assembled.input));
+        Ruled { ruling: ruling::read(outcome), score: assembled.score, seen: known.into() }
+    }
+}
+
+/// The decision with what the record that it was made over tells of it.
+fn of_revision(decision: Decision, known: Option<&KnownDevice>) -> Decision {
+    let Some(known) = known else { return decision };
+    let needed = decision.required_score().filter(|_| decision.outcome() == Outcome::Allow);
+    let crosses_at = needed.and_then(|needed| known.crossing(needed, decision.decided_at()));
+    decision.over_revision(known.revision()).crossing_at(crosses_at)
 }
 
 fn not_ready() -> Ruling {

@@ -10,6 +10,7 @@ use vouchsafe_model::{Decision, Reason};
 
 use crate::decide::PolicyEngine;
 use crate::evaluate::{Document, EvaluationError};
+use crate::known::Seen;
 use crate::log::{DecisionLog, LogEntry, LogError};
 use crate::metrics;
 use crate::query::Query;
@@ -85,8 +86,8 @@ impl Decider {
     ) -> Result<Answer, NotDecided> {
         let entropy = self.entropy.bytes()?;
         let started = Instant::now();
-        let decision = self.engine.decide_noting(&question, notes, self.clock.now(), &entropy);
-        self.answer(decision, started.elapsed(), question, asked_by).await
+        let (decision, seen) = self.engine.decide_noting(&question, notes, self.clock.now(), &entropy);
+        self.answer(decision, started.elapsed(), question, seen, asked_by).await
     }
 
     /// Denies for a reason of the door's own, without asking the policy, and puts that on record.
@@ -102,7 +103,7 @@ impl Decider {
         let entropy = self.entropy.bytes()?;
         let started = Instant::now();
         let decision = self.engine.deny(&question, reason, self.clock.now(), &entropy);
-        self.answer(decision, started.elapsed(), question, asked_by).await
+        self.answer(decision, started.elapsed(), question, Seen::Nothing, asked_by).await
     }
 
     async fn answer(
@@ -110,13 +111,14 @@ impl Decider {
         decision: Decision,
         took: Duration,
         question: Question,
+        seen: Seen,
         asked_by: Option<SpiffeId>,
     ) -> Result<Answer, NotDecided> {
         // Written before the wait, and given to nobody before its end.
         let mut json = Vec::with_capacity(TYPICAL_LEN);
         serde_json::to_writer(&mut json, &decision)?;
-        let entry = LogEntry::new(&decision, &json, &question, asked_by);
-        drop(question);
+        let entry = LogEntry::new(&decision, &json, &question, &seen, asked_by);
+        drop((question, seen));
         self.put_on_record(entry).await?;
         Ok(Answer { decision, json, took })
     }

@@ -5,6 +5,7 @@ use vouchsafe_model::finding::Severity;
 use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{Finding, HostFacts, Verdict};
 use vouchsafe_wire::v1::agent::{DeviceFacts, FindingFacts, PolicyInput, VerdictFacts};
+use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::record::DeviceRecord;
 
 use crate::question::Question;
@@ -51,6 +52,12 @@ pub fn assemble(question: &Question, record: Option<&DeviceRecord>, now: Timesta
     Assembled { input, score }
 }
 
+/// The input of a decision about a question that was asked at an instant, and what was then known of its device.
+pub(crate) fn joined(ask: AskDecision, device: Option<DeviceFacts>, now: Timestamp) -> PolicyInput {
+    let AskDecision { device: _, user, application, network, request } = ask;
+    PolicyInput { now, device, user, application, network, request }
+}
+
 fn device_facts(record: &DeviceRecord, score: &ScoreExplanation, now: Timestamp, uses: InputUse) -> DeviceFacts {
     DeviceFacts {
         id: record.id,
@@ -71,12 +78,16 @@ fn verdict_facts(verdict: &Verdict, now: Timestamp) -> VerdictFacts {
     VerdictFacts {
         status: verdict.status(),
         appraised_at: verdict.appraised_at(),
-        age_secs: distance_secs(verdict.quoted_at(), now),
+        age_secs: verdict_age_secs(verdict, now),
         findings: verdict.findings().iter().map(finding_facts).collect(),
     }
 }
 
-fn finding_facts(finding: &Finding) -> FindingFacts {
+pub(crate) fn verdict_age_secs(verdict: &Verdict, now: Timestamp) -> u64 {
+    distance_secs(verdict.quoted_at(), now)
+}
+
+pub(crate) fn finding_facts(finding: &Finding) -> FindingFacts {
     FindingFacts {
         code: finding.code,
         pcr: finding.pcr.map(vouchsafe_model::PcrIndex::get),

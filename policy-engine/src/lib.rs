@@ -19,6 +19,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod gate;
 pub mod input;
+pub mod known;
 pub mod log;
 pub mod metrics;
 pub mod query;
@@ -35,6 +36,7 @@ pub use compile::{
 };
 pub use decide::{EngineSettings, PolicyEngine};
 pub use decider::{Answer, Decider, NotDecided, QueryAnswer};
+pub use known::{KnownDevice, Seen};
 pub use query::{DataApi, EntryPoint, Query, QueryError};
 pub use question::{Question, QuestionError};
 pub use records::RecordTable;

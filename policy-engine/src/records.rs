@@ -1,20 +1,23 @@
 //! What is known of devices, in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use vouchsafe_model::DeviceId;
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
 use crate::changes::Changes;
+use crate::known::KnownDevice;
 
 /// The records of all devices. A decision sees every change that was applied before it was asked for.
 ///
 /// Until a whole snapshot is in, nothing is known of any device, and every decision denies.
 #[derive(Debug, Default)]
 pub struct RecordTable {
-    records: DashMap<DeviceId, Arc<DeviceRecord>>,
+    records: DashMap<DeviceId, Arc<KnownDevice>>,
+    /// The revision that was given last.
+    revision: AtomicU64,
     loaded: AtomicBool,
     changes: Changes,
 }
@@ -32,8 +35,9 @@ impl RecordTable {
     pub fn load(&self, snapshot: impl IntoIterator<Item = DeviceRecord>) {
         self.loaded.store(false, Ordering::SeqCst);
         self.records.clear();
+        let revision = self.next_revision();
         for record in snapshot {
-            self.records.insert(record.id, Arc::new(record));
+            self.records.insert(record.id, Arc::new(KnownDevice::new(record, revision)));
         }
         self.loaded.store(true, Ordering::SeqCst);
         self.changes.tell_all();
@@ -44,7 +48,7 @@ impl RecordTable {
         let id = match change {
             RecordChange::Put(record) => {
                 let id = record.id;
-                self.records.insert(id, Arc::from(record));
+                self.records.insert(id, Arc::new(KnownDevice::new(*record, self.next_revision())));
                 id
             }
             RecordChange::Remove(id) => {
@@ -55,14 +59,20 @@ impl RecordTable {
         self.changes.tell(&id);
     }
 
+    /// One more than any before. All records of a snapshot have one, and each change since has its own; a table that is made
+    /// anew begins anew.
+    fn next_revision(&self) -> u64 {
+        self.revision.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
     /// Who is told of changes.
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
 
     /// What is known of a device now.
-    pub fn get(&self, id: &DeviceId) -> Option<Arc<DeviceRecord>> {
-        self.records.get(id).map(|record| Arc::clone(&record))
+    pub fn get(&self, id: &DeviceId) -> Option<Arc<KnownDevice>> {
+        self.records.get(id).map(|known| Arc::clone(&known))
     }
 
     /// Whether a snapshot is in.

@@ -1,8 +1,8 @@
 //! Reads what a policy said. The one place where an allow is made.
 
 use regorus::Value;
-use vouchsafe_model::Reason;
 use vouchsafe_model::decision::Ruling;
+use vouchsafe_model::{Reason, TrustScore};
 
 use crate::evaluate::{Document, EvaluationError};
 
@@ -84,11 +84,13 @@ enum Malformed {
     TooLongReasons,
     #[error("'obligations' is not an empty list, and no obligation is known")]
     Obligations,
+    #[error("'needs' is not an object whose 'score', if there is one, is a number from 0 to 100")]
+    Needs,
 }
 
 fn read_document(document: &Value) -> Result<Ruling, Malformed> {
     let Value::Object(answer) = document else { return Err(Malformed::NotAnObject) };
-    let (mut allow, mut reasons) = (None, Vec::new());
+    let (mut allow, mut reasons, mut required_score) = (None, Vec::new(), None);
     for (key, value) in answer.iter() {
         match (text(key), value) {
             (Some("allow"), Value::Bool(value)) => allow = Some(*value),
@@ -97,13 +99,32 @@ fn read_document(document: &Value) -> Result<Ruling, Malformed> {
             // An obligation that nobody meets would be an allow without its condition.
             (Some("obligations"), Value::Array(obligations)) if obligations.is_empty() => {}
             (Some("obligations"), _) => return Err(Malformed::Obligations),
+            (Some("needs"), value) => required_score = read_needs(value)?,
             _ => return Err(Malformed::UnknownField(key.to_string().chars().take(MAX_CODE_LEN).collect())),
         }
     }
-    match allow {
-        Some(true) => Ok(Ruling::allow(reasons)),
-        Some(false) => Ok(Ruling::deny(reasons)),
-        None => Err(Malformed::Allow),
+    let ruling = match allow {
+        Some(true) => Ruling::allow(reasons),
+        Some(false) => Ruling::deny(reasons),
+        None => return Err(Malformed::Allow),
+    };
+    Ok(ruling.needing(required_score))
+}
+
+/// What the request needs, as the policy says. It decides nothing: the policy has.
+fn read_needs(value: &Value) -> Result<Option<TrustScore>, Malformed> {
+    let Value::Object(needs) = value else { return Err(Malformed::Needs) };
+    let mut score = None;
+    for (key, value) in needs.iter() {
+        match (text(key), value) {
+            (Some("score"), Value::Number(points)) => score = Some(points.as_f64().ok_or(Malformed::Needs)?),
+            _ => return Err(Malformed::Needs),
+        }
+    }
+    match score {
+        Some(points) if (0.0..=100.0).contains(&points) => Ok(Some(TrustScore::new(points))),
+        Some(_) => Err(Malformed::Needs),
+        None => Ok(None),
     }
 }
 
@@ -199,11 +220,32 @@ mod tests {
             json!({"allow": true, "reasons": [{"code": "a", "message": "b", "more": 1}]}),
             json!({"allow": true, "obligations": [{"code": "step_up"}]}),
             json!({"allow": true, "obligations": {}}),
+            json!({"allow": true, "needs": null}),
+            json!({"allow": true, "needs": 60}),
+            json!({"allow": true, "needs": {"score": "60"}}),
+            json!({"allow": true, "needs": {"score": null}}),
+            json!({"allow": true, "needs": {"score": -0.1}}),
+            json!({"allow": true, "needs": {"score": 100.1}}),
+            json!({"allow": true, "needs": {"score": 60, "evidence": 900}}),
             json!({"result": {"allow": true}}),
         ] {
             let ruling = ruling(&answer);
             assert_eq!(ruling.outcome(), Outcome::Deny, "{answer}");
             assert_eq!(codes(&ruling), [MALFORMED], "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_is_needed_is_told_whatever_the_outcome() {
+        for allow in [true, false] {
+            let needed = |needs: serde_json::Value| ruling(&json!({"allow": allow, "needs": needs})).required_score();
+            assert_eq!(needed(json!({"score": 60})), Some(TrustScore::new(60.0)));
+            assert_eq!(needed(json!({"score": 59.5})), Some(TrustScore::new(59.5)));
+            assert_eq!(
+                (needed(json!({"score": 0})), needed(json!({"score": 100}))),
+                (Some(TrustScore::ZERO), Some(TrustScore::MAX))
+            );
+            assert_eq!(needed(json!({})), None);
         }
     }
 

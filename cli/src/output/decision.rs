@@ -1,6 +1,6 @@
 //! Decisions.
 
-use vouchsafe_model::Decision;
+use vouchsafe_model::{Decision, TrustScore};
 
 use super::table::Facts;
 use super::{clean, instant, line, score};
@@ -19,6 +19,9 @@ pub(crate) fn view(decision: &Decision) -> String {
     }
     if let Some(explanation) = decision.score() {
         line(&mut text, format_args!("\nscore: {}", score::line(explanation)));
+        if let Some(needed) = decision.required_score() {
+            line(&mut text, format_args!("needs: {needed}{}", against(decision, explanation.score, needed)));
+        }
         text.push_str(&score::parts(explanation));
     }
     text.push('\n');
@@ -31,6 +34,15 @@ pub(crate) fn view(decision: &Decision) -> String {
             .text(),
     );
     text
+}
+
+/// How a score stands against the one that is needed.
+fn against(decision: &Decision, score: TrustScore, needed: TrustScore) -> String {
+    let lacking = needed.points() - score.points();
+    if lacking > 0.0 {
+        return format!(", lacks {lacking:.1}");
+    }
+    decision.crosses_at().map_or_else(String::new, |at| format!(", falls below that at {}", instant::plain(at)))
 }
 
 #[cfg(test)]

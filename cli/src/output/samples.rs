@@ -216,7 +216,10 @@ fn reason(code: &str, message: &str, fix: Option<&str>) -> Reason {
 
 fn decision(ruling: vouchsafe_model::decision::Ruling, trust: TrustView) -> Decision {
     let id = DecisionId::new(now(), &[9; 10]);
-    Decision::new(id, now(), ruling, Some(trust.device), Some(trust.explanation), digest(0xC3))
+    let ruling = ruling.needing(Some(trust.threshold));
+    let crosses_at = trust.below_at.filter(|at| *at > now());
+    let decision = Decision::new(id, now(), ruling, Some(trust.device), Some(trust.explanation), digest(0xC3));
+    decision.over_revision(7).crossing_at(crosses_at)
 }
 
 pub(crate) fn allow() -> Decision {

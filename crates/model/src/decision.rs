@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::hash::Sha256Digest;
 use crate::id::{DecisionId, DeviceId};
 use crate::time::Timestamp;
-use crate::trust::ScoreExplanation;
+use crate::trust::{ScoreExplanation, TrustScore};
 
 /// Yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -49,21 +49,22 @@ pub struct Reason {
 }
 
 /// What a policy said. Only [`Ruling::allow`] of the policy engine's reading of an explicit `true` lets a request pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ruling {
     outcome: Outcome,
     reasons: Vec<Reason>,
+    required_score: Option<TrustScore>,
 }
 
 impl Ruling {
     /// The policy's `allow` was the boolean true, and no error occurred.
     pub fn allow(reasons: Vec<Reason>) -> Self {
-        Self { outcome: Outcome::Allow, reasons }
+        Self { outcome: Outcome::Allow, reasons, required_score: None }
     }
 
     /// Anything else.
     pub fn deny(reasons: Vec<Reason>) -> Self {
-        Self { outcome: Outcome::Deny, reasons }
+        Self { outcome: Outcome::Deny, reasons, required_score: None }
     }
 
     /// A deny for one reason.
@@ -78,6 +79,12 @@ impl Ruling {
         self
     }
 
+    /// The same ruling, by a policy that says which score the request needs.
+    #[must_use]
+    pub fn needing(self, required_score: Option<TrustScore>) -> Self {
+        Self { required_score, ..self }
+    }
+
     /// Yes or no.
     pub fn outcome(&self) -> Outcome {
         self.outcome
@@ -86,6 +93,11 @@ impl Ruling {
     /// Why.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
+    }
+
+    /// The score that the request needs, if the policy says.
+    pub fn required_score(&self) -> Option<TrustScore> {
+        self.required_score
     }
 }
 
@@ -97,7 +109,17 @@ pub struct Decision {
     outcome: Outcome,
     reasons: Vec<Reason>,
     device: Option<DeviceId>,
+    /// The revision of the device's record that was decided over. It grows with each change of the record, as long as the
+    /// engine runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record_revision: Option<u64>,
     score: Option<ScoreExplanation>,
+    /// The score that the request needs, if the policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    required_score: Option<TrustScore>,
+    /// Of an allow: when the score falls below the one that is required, if no evidence comes before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crosses_at: Option<Timestamp>,
     policy: Sha256Digest,
 }
 
@@ -111,7 +133,21 @@ impl Decision {
         score: Option<ScoreExplanation>,
         policy: Sha256Digest,
     ) -> Self {
-        Self { id, decided_at, outcome: ruling.outcome, reasons: ruling.reasons, device, score, policy }
+        let Ruling { outcome, reasons, required_score } = ruling;
+        let (record_revision, crosses_at) = (None, None);
+        Self { id, decided_at, outcome, reasons, device, record_revision, score, required_score, crosses_at, policy }
+    }
+
+    /// The same decision, over this revision of the device's record.
+    #[must_use]
+    pub fn over_revision(self, record_revision: u64) -> Self {
+        Self { record_revision: Some(record_revision), ..self }
+    }
+
+    /// The same decision, of a device whose score falls below the required one at that instant.
+    #[must_use]
+    pub fn crossing_at(self, crosses_at: Option<Timestamp>) -> Self {
+        Self { crosses_at, ..self }
     }
 
     /// Its name.
@@ -142,6 +178,21 @@ impl Decision {
     /// The device's score at that instant, with its parts.
     pub fn score(&self) -> Option<&ScoreExplanation> {
         self.score.as_ref()
+    }
+
+    /// The revision of the device's record that was decided over, if there was one.
+    pub fn record_revision(&self) -> Option<u64> {
+        self.record_revision
+    }
+
+    /// The score that the request needs, if the policy says.
+    pub fn required_score(&self) -> Option<TrustScore> {
+        self.required_score
+    }
+
+    /// When the score of an allow falls below the one that is required, if no evidence comes before and it does so at all.
+    pub fn crosses_at(&self) -> Option<Timestamp> {
+        self.crosses_at
     }
 
     /// The hash of the policy that decided.

@@ -5,20 +5,28 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use vouchsafe_model::spiffe::SpiffeId;
+use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{Decision, DecisionId, Timestamp};
 use vouchsafe_wire::v1::decide::{AskDecision, LoggedDecision};
 use vouchsafe_wire::v1::opa::DataQuery;
 
-use super::LogError;
+use super::{LogError, facts};
+use crate::known::Seen;
 use crate::query::Query;
 use crate::question::Question;
 
-/// The most bytes of what is logged besides the decision. The bounds of a [`Question`] keep every request below it.
+/// The most bytes of what is logged besides the decision. The bounds of a [`Question`] and of a device's facts keep it below.
 pub const MAX_REQUEST_LEN: usize = 160 * 1024;
 /// The most bytes of a decision that is logged.
 pub const MAX_DECISION_LEN: usize = 64 * 1024;
 
-/// A decision and what it was about: `{"decision":…,"question":…,"query":…,"asked_by":…}`. It carries no secret.
+/// What of a question is never logged.
+const BODY_PLACE: &str = "/question/request/http/body";
+
+/// A decision and what it was made over: `{"decision":…,"question":…,"device":…,"query":…,"asked_by":…}`. It carries no secret.
+///
+/// `device` is `input.device` as the policy saw it, `null` where it saw none; it is absent where the policy was not asked, or
+/// another rule was. `without` names what was there and is never logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
     id: DecisionId,
@@ -32,6 +40,14 @@ pub struct LogEntry {
 #[error("the logged decision cannot be read in full")]
 pub struct UnreadableEntry(#[source] serde_json::Error);
 
+/// What an entry is about.
+enum About<'a> {
+    /// The rule that decides, and what it saw.
+    Decision(&'a Seen),
+    /// Another rule.
+    Rule(&'a DataQuery),
+}
+
 /// An entry as it is read.
 #[derive(Deserialize)]
 struct Logged {
@@ -44,8 +60,8 @@ struct Logged {
 }
 
 impl LogEntry {
-    /// The record of a decision about a question, and who asked it. `answer` is the JSON of the decision, which is written
-    /// once and then answered and logged.
+    /// The record of a decision about a question, what the policy saw besides, and who asked. `answer` is the JSON of the
+    /// decision, which is written once and then answered and logged.
     ///
     /// # Errors
     /// `TooLarge` when it is larger than is logged.
@@ -53,9 +69,10 @@ impl LogEntry {
         decision: &Decision,
         answer: &[u8],
         question: &Question,
+        seen: &Seen,
         asked_by: Option<SpiffeId>,
     ) -> Result<Self, LogError> {
-        Self::about(decision, answer, question, None, asked_by)
+        Self::about(decision, answer, question, About::Decision(seen), asked_by)
     }
 
     /// The record of an answer about a rule other than the one that decides. `answer` is the JSON of the decision.
@@ -68,25 +85,29 @@ impl LogEntry {
         query: &Query,
         asked_by: Option<SpiffeId>,
     ) -> Result<Self, LogError> {
-        Self::about(decision, answer, query.question(), Some(query.asked()), asked_by)
+        Self::about(decision, answer, query.question(), About::Rule(query.asked()), asked_by)
     }
 
     fn about(
         decision: &Decision,
         answer: &[u8],
         question: &Question,
-        query: Option<&DataQuery>,
+        about: About<'_>,
         asked_by: Option<SpiffeId>,
     ) -> Result<Self, LogError> {
-        /// Room for most requests, so that they are not written in several steps.
-        const TYPICAL_REQUEST_LEN: usize = 640;
+        /// Room for most requests and devices, so that they are not written in several steps.
+        const TYPICAL_REQUEST_LEN: usize = 2048;
         let question = without_body(question.ask());
         let mut json = Vec::with_capacity(answer.len() + TYPICAL_REQUEST_LEN);
         json.extend_from_slice(b"{\"decision\":");
         json.extend_from_slice(answer);
         member(&mut json, b",\"question\":", &*question);
-        if let Some(query) = query {
-            member(&mut json, b",\"query\":", query);
+        if matches!(question, Cow::Owned(_)) {
+            member(&mut json, b",\"without\":", &[BODY_PLACE]);
+        }
+        match about {
+            About::Decision(seen) => write_device(&mut json, seen, decision.score()),
+            About::Rule(query) => member(&mut json, b",\"query\":", query),
         }
         if let Some(asked_by) = &asked_by {
             member(&mut json, b",\"asked_by\":", asked_by);
@@ -146,7 +167,19 @@ impl LogEntry {
     }
 }
 
-fn member(json: &mut Vec<u8>, name: &[u8], value: &impl Serialize) {
+fn write_device(json: &mut Vec<u8>, seen: &Seen, score: Option<&ScoreExplanation>) {
+    match (seen, score) {
+        (Seen::NoDevice, _) => json.extend_from_slice(b",\"device\":null"),
+        (Seen::Device(known), Some(score)) => {
+            json.extend_from_slice(b",\"device\":");
+            facts::write(json, known, score);
+        }
+        // There is no device without its score.
+        (Seen::Nothing, _) | (Seen::Device(_), None) => {}
+    }
+}
+
+pub(super) fn member(json: &mut Vec<u8>, name: &[u8], value: &impl Serialize) {
     json.extend_from_slice(name);
     // Texts, numbers and names always have a JSON form, and a `Vec` takes whatever is written to it.
     let _ = serde_json::to_writer(json, value);

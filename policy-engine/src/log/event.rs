@@ -8,7 +8,8 @@ const PATH: &str = "vouchsafe/decision";
 
 /// An entry as an event of OPA's decision log; `None` when the policy dropped it.
 ///
-/// `result` is the decision and `input` the question. Places that were masked are named as they are in the event.
+/// `result` is the decision, `input` the question, and `device` what the policy saw of the device. Places that were masked are
+/// named as they are in the event.
 pub fn of(record: &Record<'_>, labels: &Map<String, Value>) -> Option<Value> {
     let mut entry: Map<String, Value> = serde_json::from_str(record.body()?).ok()?;
     let mut event = json!({
@@ -25,10 +26,13 @@ pub fn of(record: &Record<'_>, labels: &Map<String, Value>) -> Option<Value> {
     if let Some(asked_by) = entry.remove("asked_by") {
         members.insert("requested_by".to_owned(), asked_by);
     }
+    if let Some(device) = entry.remove("device") {
+        members.insert("device".to_owned(), device);
+    }
     if let Some(policy) = members.get("result").and_then(|result| result.get("policy")).cloned() {
         members.insert("bundles".to_owned(), json!({ "vouchsafe": { "revision": policy } }));
     }
-    for name in ["erased", "masked"] {
+    for name in ["erased", "masked", "without"] {
         if let Some(Value::Array(places)) = entry.remove(name) {
             members.insert(name.to_owned(), places.into_iter().map(in_event).collect());
         }

@@ -5,7 +5,8 @@
 //! the decision's name and instant is to be kept. Their input is the entry. Both are as in OPA (`system.log.mask`,
 //! `system.log.drop`), but for this: whatever is wrong with them, the decision is not logged unmasked, and so not answered.
 //!
-//! What a decision is cannot be masked: its name, its instant, its outcome and its policy.
+//! What a decision is cannot be masked: its name, its instant, its outcome and its policy. Whoever hides the device or its score
+//! in the decision or the question hides all facts about the device.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,21 @@ pub const MAX_MASKS: usize = 256;
 /// The longest pointer, in bytes.
 pub const MAX_POINTER_LEN: usize = 1024;
 /// What may be masked of an entry: these places and those below them.
-const MASKABLE: [&str; 5] = ["/decision/reasons", "/decision/device", "/decision/score", "/question", "/asked_by"];
+const MASKABLE: [&str; 9] = [
+    "/decision/reasons",
+    "/decision/device",
+    "/decision/record_revision",
+    "/decision/score",
+    "/decision/required_score",
+    "/decision/crosses_at",
+    "/question",
+    "/device",
+    "/asked_by",
+];
+/// The facts about the device.
+const FACTS: &str = "/device";
+/// What those facts tell again.
+const TOLD_BY_FACTS: [&str; 3] = ["/decision/device", "/decision/score", "/question/device"];
 
 /// Why what a policy says of the log cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +100,16 @@ struct Change {
     replacement: Option<Value>,
 }
 
+impl Change {
+    /// Whether it is at, below or above something that the facts about the device tell again.
+    fn is_told_by_facts(&self) -> bool {
+        let within = |place: &str, other: &str| {
+            place.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        TOLD_BY_FACTS.iter().any(|place| within(&self.pointer, place) || within(place, &self.pointer))
+    }
+}
+
 impl Mask {
     /// The rules of a bundle; `None` when it has none.
     pub(crate) fn compile(bundle: &Bundle, limits: EvaluationLimits) -> Result<Option<Self>, CompileError> {
@@ -116,9 +141,12 @@ impl Mask {
             }
         }
         let Some(rule) = &self.mask else { return Ok(entry) };
-        let changes = rule.evaluate(&input)?.map_or(Ok(Vec::new()), changes)?;
+        let mut changes = rule.evaluate(&input)?.map_or(Ok(Vec::new()), changes)?;
         if changes.is_empty() {
             return Ok(entry);
+        }
+        if changes.iter().any(Change::is_told_by_facts) {
+            changes.push(Change { pointer: FACTS.to_owned(), replacement: None });
         }
         let mut value: Map<String, Value> = serde_json::from_str(text).map_err(|_| MaskError::Entry)?;
         change(&mut value, changes);

@@ -1,14 +1,17 @@
 //! The decision log: no answer leaves before its decision is on record.
 //!
 //! A [`LogEntry`] is what is kept of one decision. Policies may leave out parts of it ([`MaskedLog`]), then it is written to
-//! a [journal](JournalLog), whose entries [operators query](query) and [forward](event) to other systems.
+//! a [journal](JournalLog), whose entries [operators query](query) and [forward](event) to other systems, and from which the
+//! input of a decision can be [had again](replay_input).
 
 mod entry;
 pub mod event;
+pub(crate) mod facts;
 mod http;
 mod journal;
 pub mod mask;
 pub mod query;
+mod replay;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ pub use entry::{LogEntry, MAX_DECISION_LEN, MAX_REQUEST_LEN, UnreadableEntry};
 pub use http::{LogApi, LogState, routes};
 pub use journal::{JournalLog, MAX_WAIT};
 pub use mask::{MaskError, MaskedLog};
+pub use replay::{NotReplayable, Replay, replay_input};
 
 /// Where decisions are put on record before they are answered.
 #[async_trait]

@@ -111,6 +111,11 @@ prop_compose! {
     }
 }
 
+/// The score that a resource should need.
+fn least(resource: &str) -> f64 {
+    if resource.starts_with("admin:") { 80.0 } else { 60.0 }
+}
+
 /// The codes by which the default policy should deny; none when it should allow.
 fn expected_codes(input: &PolicyInput) -> BTreeSet<&'static str> {
     let mut codes = BTreeSet::new();
@@ -119,7 +124,7 @@ fn expected_codes(input: &PolicyInput) -> BTreeSet<&'static str> {
             codes.insert(code);
         }
     };
-    let least = if input.request.resource.starts_with("admin:") { 80.0 } else { 60.0 };
+    let least = least(&input.request.resource);
     deny("device.unknown", input.device.is_none());
     if let Some(device) = &input.device {
         deny("device.not_active", device.state != DeviceState::Active);
@@ -166,8 +171,7 @@ fn may_pass(input: &Value) -> bool {
         any || resource.starts_with("db:") && ["read", "write"].contains(&action)
             || resource.starts_with("ssh:") && action == "connect"
     };
-    let least =
-        if input["request"]["resource"].as_str().is_some_and(|name| name.starts_with("admin:")) { 80.0 } else { 60.0 };
+    let least = input["request"]["resource"].as_str().map_or(60.0, least);
     device["state"] == "active"
         && (device["verdict"]["status"] == "affirming" || device["verdict"]["status"] == "warning")
         && number(&device["verdict"]["age_secs"]).is_some_and(|age| age <= 900.0)
@@ -282,6 +286,7 @@ proptest! {
         let ruling = rule(&Document::of(&input));
         let expected = expected_codes(&input);
         let codes: Vec<_> = ruling.reasons().iter().map(|reason| reason.code.as_str()).collect();
+        prop_assert_eq!(ruling.required_score(), Some(TrustScore::new(least(&input.request.resource))));
         let contraindicated = input.device.as_ref().and_then(|device| device.verdict.as_ref())
             .is_some_and(|verdict| verdict.status == VerdictStatus::Contraindicated);
         if expected.is_empty() && contraindicated {

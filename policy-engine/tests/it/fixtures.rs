@@ -16,7 +16,7 @@ use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::record::DeviceRecord;
 
 /// What the verdicts here looked at.
-const COVERAGE: Coverage = Coverage { endorsement: EndorsementGrade::Vendor, boot: true, runtime: false };
+pub(crate) const COVERAGE: Coverage = Coverage { endorsement: EndorsementGrade::Vendor, boot: true, runtime: false };
 
 /// 2026-01-31T12:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_secs(1_769_860_800);

@@ -14,11 +14,11 @@ use vouchsafe_journal::{
 use vouchsafe_model::decision::{Reason, Ruling};
 use vouchsafe_model::{Decision, DecisionId, Sha256Digest};
 use vouchsafe_pki::{IssuerKey as _, LocalKey};
-use vouchsafe_policy_engine::Question;
 use vouchsafe_policy_engine::log::{
     DecisionLog, JournalLog, LogEntry, LogError, MAX_DECISION_LEN, MAX_REQUEST_LEN, MAX_WAIT,
 };
 use vouchsafe_policy_engine::question::{MAX_HTTP_LEN, MAX_TEXT_LEN};
+use vouchsafe_policy_engine::{Question, Seen};
 use vouchsafe_wire::v1::agent::{Access, Action, Entity, HttpRequest, User};
 use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::limits::DATA_BODY;
@@ -97,7 +97,7 @@ pub(crate) fn entry_of(number: u32, ask: AskDecision) -> LogEntry {
     let decision = Decision::new(id, at, ruling, ask.device, None, Sha256Digest::new([5; 32]));
     let answer = serde_json::to_vec(&decision).unwrap();
     let asker = "spiffe://example.org/enforcement/edge-1".parse().unwrap();
-    LogEntry::new(&decision, &answer, &Question::check(ask).unwrap(), Some(asker)).unwrap()
+    LogEntry::new(&decision, &answer, &Question::check(ask).unwrap(), &Seen::Nothing, Some(asker)).unwrap()
 }
 
 fn entry(number: u32) -> LogEntry {
@@ -211,7 +211,7 @@ fn a_decision_is_taken_at_its_longest_and_refused_one_byte_later() {
         let ruling = Ruling::deny(Vec::new());
         let decision = Decision::new(view.id, view.decided_at, ruling, None, None, view.policy);
         let question = Question::check(good_ask(1)).unwrap();
-        LogEntry::new(&decision, &vec![b'x'; len], &question, None)
+        LogEntry::new(&decision, &vec![b'x'; len], &question, &Seen::Nothing, None)
     };
     assert!(of(MAX_DECISION_LEN).is_ok());
     let refused = of(MAX_DECISION_LEN + 1);
@@ -244,7 +244,7 @@ fn the_longest_question_fits_the_log() {
     let asker = format!("spiffe://{}/enforcement/{}", "d".repeat(255), "n".repeat(64)).parse().unwrap();
     let decision = decide(&default_engine(), ask);
     let answer = serde_json::to_vec(&decision).unwrap();
-    let entry = LogEntry::new(&decision, &answer, &question, Some(asker)).unwrap();
+    let entry = LogEntry::new(&decision, &answer, &question, &Seen::NoDevice, Some(asker)).unwrap();
     let json = std::str::from_utf8(entry.json().unwrap()).unwrap();
     let request = json.len() - answer.len();
     // The rest is for what the Data API is asked besides.

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on should stop, and one that is skipped should say so"
 )]
 
+mod answer;
 mod authzen;
 mod callers;
 mod default_policy;
@@ -16,6 +17,7 @@ mod fixtures;
 mod log;
 mod log_mask;
 mod log_query;
+mod log_replay;
 mod native_door;
 mod opa;
 mod points;

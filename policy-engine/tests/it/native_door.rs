@@ -108,6 +108,8 @@ async fn an_allow_is_explained_logged_and_never_stored_on_the_way() {
       "outcome": "allow",
       "policy": "[the policy in charge]",
       "reasons": [],
+      "record_revision": 1,
+      "required_score": 60.0,
       "score": {
         "at": "2026-01-31T12:00:00.000Z",
         "ceilings": [],
@@ -153,6 +155,8 @@ async fn a_deny_says_why_and_what_to_do() {
           "message": "PCR 14 does not have the value of the golden image."
         }
       ],
+      "record_revision": 2,
+      "required_score": 60.0,
       "score": {
         "at": "2026-01-31T12:00:00.000Z",
         "ceilings": [],

@@ -56,8 +56,8 @@ pub struct RecordedDecision {
     pub id: DecisionId,
     /// When it was made.
     pub decided_at: Timestamp,
-    /// `decision`, `question` and `asked_by`, less what the policy leaves out of the log (`erased` and `masked` name that);
-    /// `null` when it drops all.
+    /// `decision`, `question`, `device` (the facts about it as the policy saw them) and `asked_by`, less what the policy leaves out
+    /// of the log (`erased` and `masked` name that); `null` when it drops all.
     #[schema(value_type = Option<Object>)]
     pub entry: Option<serde_json::Value>,
 }

@@ -25,10 +25,11 @@ pub mod events {
 pub struct Watched {
     /// The answer.
     pub decision: Decision,
-    /// The score that was asked for; `null` if none was.
+    /// The score that is watched for: the one that was asked for, or else the one that the policy says is needed; `null`
+    /// where there is neither.
     #[serde(default)]
     pub minimum_score: Option<TrustScore>,
-    /// Whether the device's score is below that; `false` if none was asked for.
+    /// Whether the device's score is below that; `false` if there is none.
     #[serde(default)]
     pub below_minimum: bool,
     /// When the device's score will fall below that, if no evidence comes before; `null` if it does not, or has.

@@ -91,7 +91,7 @@ pub(super) fn recognise(
             return (None, Some(note("device.not_named", &message, fix)));
         }
     };
-    let current = records.get(&id).map(|record| record.certificate_digest);
+    let current = records.get(&id).map(|known| known.record().certificate_digest);
     match (presented.certificate, current) {
         (Some(presented), Some(current)) if presented != current => {
             let message = "The client's certificate is not the one that the device has now.";

@@ -41,7 +41,7 @@ pub struct WatchQuery {
     action: String,
     /// To what.
     resource: String,
-    /// A score: when that of the device falls below it, it is told too.
+    /// A score: when that of the device falls below it, it is told too. Without, it is the one that the policy says is needed.
     #[serde(default)]
     minimum_score: Option<f64>,
 }
@@ -51,7 +51,7 @@ pub struct WatchQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WatchOptions {
-    /// A score: when that of the device falls below it, it is told too.
+    /// A score: when that of the device falls below it, it is told too. Without, it is the one that the policy says is needed.
     #[serde(default)]
     minimum_score: Option<f64>,
 }

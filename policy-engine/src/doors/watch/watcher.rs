@@ -11,6 +11,7 @@ use vouchsafe_wire::v1::watch::{Alive, WatchEnd, Watched};
 use super::bounds::Place;
 use crate::changes::Subscription;
 use crate::decider::{Decider, NotDecided};
+use crate::known::KnownDevice;
 use crate::metrics;
 use crate::question::Question;
 
@@ -31,7 +32,10 @@ pub(super) struct Watcher {
     asked_by: SpiffeId,
     place: Place,
     changes: Subscription,
-    minimum: Option<TrustScore>,
+    /// The score that was asked for.
+    asked: Option<TrustScore>,
+    /// The score that the policy says is needed.
+    required: Option<TrustScore>,
     /// Until when the caller's certificate is valid, that second included.
     until: Option<Timestamp>,
     /// What was told last.
@@ -47,13 +51,13 @@ impl Watcher {
         question: Question,
         asked_by: SpiffeId,
         place: Place,
-        minimum: Option<TrustScore>,
+        asked: Option<TrustScore>,
         until: Option<Timestamp>,
     ) -> Self {
         let changes = decider.engine.records().changes().subscribe(question.ask().device);
         let next_alive = Instant::now() + place.settings().alive_interval;
-        let (outcome, below_minimum) = (Outcome::Deny, false);
-        Self { decider, question, asked_by, place, changes, minimum, until, outcome, below_minimum, next_alive }
+        let (required, outcome, below_minimum) = (None, Outcome::Deny, false);
+        Self { decider, question, asked_by, place, changes, asked, required, until, outcome, below_minimum, next_alive }
     }
 
     /// Decides now, and puts the decision on record.
@@ -61,11 +65,12 @@ impl Watcher {
         let answer = self.decider.decide(self.question.clone(), Some(self.asked_by.clone())).await?;
         let decision = answer.decision().clone();
         self.outcome = decision.outcome();
+        self.required = decision.required_score();
         self.below_minimum = self.is_below(decision.decided_at());
         self.next_alive = Instant::now() + self.place.settings().alive_interval;
         metrics::watch_told(self.outcome);
         Ok(Told::Answer(Box::new(Watched {
-            minimum_score: self.minimum,
+            minimum_score: self.minimum(),
             below_minimum: self.below_minimum,
             crosses_at: self.crossing(decision.decided_at()),
             decision,
@@ -80,8 +85,9 @@ impl Watcher {
                 let detail = "The caller's certificate has expired. Renew it and watch anew.";
                 return end("peer.certificate_expired", detail);
             }
-            let has_changed = self.decider.engine.foresee(&self.question, now) != self.outcome;
-            if has_changed || self.is_below(now) != self.below_minimum {
+            let ruling = self.decider.engine.foresee(&self.question, now);
+            self.required = ruling.required_score();
+            if ruling.outcome() != self.outcome || self.is_below(now) != self.below_minimum {
                 return match self.decide().await {
                     Ok(told) => told,
                     // It was decided, and may not be told: the answer that was told before is not the answer any more.
@@ -109,7 +115,7 @@ impl Watcher {
     /// The next instant at which the answer may change by itself; it is never more than the look-ahead away.
     fn next_look(&self, now: Timestamp) -> Timestamp {
         let (mut same, mut other) = (now, now.plus(self.place.settings().look_ahead));
-        let foresee = |at| self.decider.engine.foresee(&self.question, at);
+        let foresee = |at| self.decider.engine.foresee(&self.question, at).outcome();
         if foresee(other) != self.outcome {
             // To the millisecond, as a score's crossing is.
             while other.since(same) > Duration::from_millis(1) {
@@ -121,18 +127,23 @@ impl Watcher {
         [self.crossing(now), after_expiry].into_iter().flatten().filter(|at| *at > now).fold(other, Timestamp::min)
     }
 
+    /// The score that is watched for: the one that was asked for, or else the one that the policy says is needed.
+    fn minimum(&self) -> Option<TrustScore> {
+        self.asked.or(self.required)
+    }
+
     fn is_below(&self, at: Timestamp) -> bool {
-        let score = || self.record().map(|record| record.curve.score_at(at));
+        let score = || self.known().map(|known| known.record().curve.score_at(at));
         // Of a device that is not known nothing is known to be enough.
-        self.minimum.is_some_and(|minimum| score().is_none_or(|score| score < minimum))
+        self.minimum().is_some_and(|minimum| score().is_none_or(|score| score < minimum))
     }
 
-    /// When the score falls below the one that was asked for, if it is not below already.
+    /// When the score falls below the one that is watched for, if it is not below already.
     fn crossing(&self, now: Timestamp) -> Option<Timestamp> {
-        self.record()?.curve.first_below(self.minimum?, now).filter(|at| *at > now)
+        self.known()?.crossing(self.minimum()?, now)
     }
 
-    fn record(&self) -> Option<Arc<vouchsafe_wire::v1::record::DeviceRecord>> {
+    fn known(&self) -> Option<Arc<KnownDevice>> {
         self.decider.engine.records().get(&self.question.ask().device?)
     }
 }

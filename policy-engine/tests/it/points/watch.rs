@@ -8,17 +8,17 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 use vouchsafe_http::{Clock, Peer};
-use vouchsafe_model::trust::{FactorName, FactorParams, FactorState, TrustCurve};
 use vouchsafe_model::{DeviceState, Sha256Digest, Timestamp, TrustScore};
 use vouchsafe_policies::{Bundle, default_bundle};
 use vouchsafe_policy_engine::doors::{WatchSettings, Watches, routes};
 use vouchsafe_wire::v1::record::RecordChange;
 
 use super::support::{EDGE, PLAIN, STRANGER, World, text};
+use crate::answer::falling;
 use crate::fixtures::{ALLOW_ALL, NOW, device, policy};
 
 /// A clock that goes with the runtime's, which stands still in these tests until there is nothing to do.
@@ -161,24 +161,34 @@ async fn evidence_that_gets_too_old_is_told_to_the_millisecond() {
     assert!(late >= Duration::from_millis(1) && late <= Duration::from_millis(5), "{late:?}");
 }
 
-/// A curve that falls from well above 60 to well below it.
-fn falling() -> TrustCurve {
-    let params = FactorParams::new(0.1, 1.0, 60.0, 600.0, 40.0, 1.0).unwrap();
-    let state = FactorState::unknown(NOW).absorb(&params, 20.0, 0.0, NOW);
-    TrustCurve::new(Sha256Digest::new([9; 32]), vec![(FactorName::Freshness, params, state)], Vec::new())
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_score_that_falls_below_what_the_policy_needs_is_told_to_the_millisecond() {
     let world = world(&default_bundle().unwrap());
     world.change(|record| record.curve = falling());
     let crossing = falling().first_below(TrustScore::new(60.0), NOW).unwrap();
     let mut events = Events::of(&world, &query()).await;
-    events.expect("allow").await;
+    let data = events.expect("allow").await;
+    assert_eq!(data["minimum_score"], 60.0);
+    assert_eq!((&data["crosses_at"], &data["decision"]["crosses_at"]), (&json!(crossing), &json!(crossing)));
     let data = events.expect("deny").await;
     assert_eq!(data["decision"]["reasons"][0]["code"], "device.score_too_low");
     let late = at(&data).since(crossing);
     assert!(at(&data) >= crossing && late <= Duration::from_millis(5), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_score_that_the_policy_needs_is_told_when_it_is_missed_even_where_it_denies_nothing() {
+    let needs = |score| policy(&format!(r#"decision := {{"allow": true, "needs": {{"score": {score}}}}}"#));
+    let world = world(&needs(75));
+    world.change(|record| record.curve = falling());
+    let crossing = falling().first_below(TrustScore::new(60.0), NOW).unwrap();
+    let mut events = Events::of(&world, &query()).await;
+    assert_eq!(events.expect("allow").await["minimum_score"], 75.0);
+    // Another policy needs less, and is heeded though its answer is the same.
+    world.doors.decider.engine.activate(&needs(60)).unwrap();
+    let data = events.expect("allow").await;
+    assert_eq!((&data["below_minimum"], &data["minimum_score"]), (&json!(true), &json!(60.0)));
+    assert!(at(&data) >= crossing && at(&data).since(crossing) <= Duration::from_millis(5));
 }
 
 #[tokio::test(start_paused = true)]
