@@ -8,7 +8,8 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use vouchsafe_model::Outcome;
 use vouchsafe_policy_engine::evaluate::Document;
-use vouchsafe_policy_engine::input::{InputUse, assemble};
+use vouchsafe_policy_engine::input::assemble;
+use vouchsafe_policy_engine::wanted::Wanted;
 
 use fixtures::{NOW, engine, question, record};
 
@@ -31,15 +32,13 @@ fn decisions(criterion: &mut Criterion) {
 fn parts(criterion: &mut Criterion) {
     let (record, question) = (record(1), question(1, true));
     let mut group = criterion.benchmark_group("part");
-    let all = InputUse::ALL;
-    let default = InputUse { factors: false, claims: false, user: false };
-    for (name, uses) in [("all", all), ("default", default)] {
-        let input = assemble(&question, Some(&record), NOW, uses).input;
+    for (name, wanted) in [("all", Wanted::All), ("none", Wanted::NOTHING)] {
+        let input = assemble(&question, Some(&record), NOW, &wanted).input;
         group.bench_function(BenchmarkId::new("assemble", name), |bencher| {
-            bencher.iter(|| assemble(&question, Some(black_box(&record)), NOW, uses));
+            bencher.iter(|| assemble(&question, Some(black_box(&record)), NOW, &wanted));
         });
         group.bench_function(BenchmarkId::new("document", name), |bencher| {
-            bencher.iter(|| Document::of(black_box(&input)));
+            bencher.iter(|| Document::of_wanted(black_box(&input), &wanted));
         });
     }
     group.finish();

@@ -13,8 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use vouchsafe_model::{DeviceState, Outcome};
-use vouchsafe_policy_engine::input::{InputUse, assemble};
+use vouchsafe_policy_engine::input::assemble;
 use vouchsafe_policy_engine::{PolicyEngine, Question};
+use vouchsafe_policy_engine::wanted::Wanted;
 use vouchsafe_wire::v1::record::RecordChange;
 
 use fixtures::{NOW, device, engine, question, record};
@@ -68,11 +69,10 @@ fn devices(few: &PolicyEngine, many: &PolicyEngine) {
 /// The record's part in the input of a decision of the default policy.
 fn join() {
     let (record, question) = (record(1), question(1, true));
-    let uses = InputUse { factors: false, claims: false, user: false };
     let times = (0..ROUNDS * 100).map(|_| {
         let started = Instant::now();
         for _ in 0..100 {
-            black_box(assemble(black_box(&question), Some(black_box(&record)), NOW, uses));
+            black_box(assemble(black_box(&question), Some(black_box(&record)), NOW, &Wanted::All));
         }
         started.elapsed().as_secs_f64() * 1e4
     });

@@ -15,7 +15,7 @@ use crate::candidates::{Candidates, SearchInput};
 use crate::compile::{Choose, CompileError, EvaluatorKind, Inexact};
 use crate::entry_points::EntryPoints;
 use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
-use crate::input::{InputUse, assemble};
+use crate::input::assemble;
 use crate::known::{KnownDevice, Seen};
 use crate::log::LogEntry;
 use crate::log::mask::{Mask, MaskError};
@@ -23,6 +23,7 @@ use crate::query::{DataApi, EntryPoint, Query};
 use crate::question::Question;
 use crate::records::RecordTable;
 use crate::written::{DataChange, DataPath, WriteError, Written};
+use crate::wanted::Wanted;
 use crate::{metrics, ruling};
 
 /// The records are not loaded yet, so nothing is known of any device.
@@ -177,7 +178,7 @@ impl PolicyEngine {
     /// What the policy decides over, for a question at an instant: all of it, whatever of it the policy looks at.
     pub fn input(&self, question: &Question, now: Timestamp) -> PolicyInput {
         let known = self.known(question);
-        assemble(question, known.as_deref().map(KnownDevice::record), now, InputUse::ALL).input
+        assemble(question, known.as_deref().map(KnownDevice::record), now, &Wanted::All).input
     }
 
     /// Which evaluator decides, and why it is not the fast one if it is not.
@@ -274,7 +275,7 @@ impl PolicyEngine {
         let record = known.as_deref().map(KnownDevice::record);
         let score = record.map(|record| record.curve.explain_at(now));
         let (ruling, outcome) = if self.records.is_ready() {
-            let joined = || assemble(query.question(), record, now, InputUse::ALL).input;
+            let joined = || assemble(query.question(), record, now, &Wanted::All).input;
             let outcome = active.entry_points.evaluate(query.entry_point(), query.input(joined)).await;
             (ruling::of_value(&query.asked().rule, &outcome), outcome)
         } else {
@@ -297,8 +298,9 @@ impl PolicyEngine {
             return Ruled { ruling: not_ready(), score: None, seen: Seen::Nothing };
         }
         let known = self.known(question);
-        let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, active.pool.uses());
-        let outcome = active.pool.evaluate(&Document::of(&assembled.input));
+        let wanted = active.pool.wanted();
+        let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, wanted);
+        let outcome = active.pool.evaluate(&Document::of_wanted(&assembled.input, wanted));
         Ruled { ruling: ruling::read(outcome), score: assembled.score, seen: known.into() }
     }
 }

@@ -9,6 +9,7 @@ use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::record::DeviceRecord;
 
 use crate::question::Question;
+use crate::wanted::Wanted;
 
 /// What a policy decides over, and the device's score with its parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,32 +20,16 @@ pub struct Assembled {
     pub score: Option<ScoreExplanation>,
 }
 
-/// Which of the larger parts of the input a policy may look at. The others are left empty: to fill them would be a third
-/// of the work of a decision, for nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InputUse {
-    /// `input.device.factors`.
-    pub factors: bool,
-    /// `input.device.claims`.
-    pub claims: bool,
-    /// `input.user`.
-    pub user: bool,
-}
-
-impl InputUse {
-    /// Everything.
-    pub const ALL: Self = Self { factors: true, claims: true, user: true };
-}
-
-/// Assembles the input of one decision. The score is computed here, for this instant: no earlier one is ever used.
-pub fn assemble(question: &Question, record: Option<&DeviceRecord>, now: Timestamp, uses: InputUse) -> Assembled {
+/// Assembles the input of one decision: of its larger parts what is wanted. The score is computed here, for this instant: no
+/// earlier one is ever used.
+pub fn assemble(question: &Question, record: Option<&DeviceRecord>, now: Timestamp, wanted: &Wanted) -> Assembled {
     let ask = question.ask();
     let score = record.map(|record| record.curve.explain_at(now));
-    let device = record.zip(score.as_ref()).map(|(record, score)| device_facts(record, score, now, uses));
+    let device = record.zip(score.as_ref()).map(|(record, score)| device_facts(record, score, now, wanted));
     let input = PolicyInput {
         now,
         device,
-        user: ask.user.as_ref().filter(|_| uses.user).cloned(),
+        user: ask.user.as_ref().filter(|_| wanted.has(&["user"])).cloned(),
         application: ask.application.clone(),
         network: ask.network.clone(),
         request: ask.request.clone(),
@@ -58,7 +43,8 @@ pub(crate) fn joined(ask: AskDecision, device: Option<DeviceFacts>, now: Timesta
     PolicyInput { now, device, user, application, network, request }
 }
 
-fn device_facts(record: &DeviceRecord, score: &ScoreExplanation, now: Timestamp, uses: InputUse) -> DeviceFacts {
+fn device_facts(record: &DeviceRecord, score: &ScoreExplanation, now: Timestamp, wanted: &Wanted) -> DeviceFacts {
+    let has = |part| wanted.has(&["device", part]);
     DeviceFacts {
         id: record.id,
         state: record.state,
@@ -67,10 +53,10 @@ fn device_facts(record: &DeviceRecord, score: &ScoreExplanation, now: Timestamp,
         image: record.image.clone(),
         certificate_expires_at: record.certificate_expires_at,
         score: score.score,
-        factors: if uses.factors { score.factors.clone() } else { Vec::new() },
+        factors: if has("factors") { score.factors.clone() } else { Vec::new() },
         vetoes: score.ceilings.iter().map(|ceiling| ceiling.veto).collect(),
         verdict: record.verdict.as_ref().map(|verdict| verdict_facts(verdict, now)),
-        claims: if uses.claims { record.facts.clone() } else { HostFacts::default() },
+        claims: if has("claims") { record.facts.clone() } else { HostFacts::default() },
     }
 }
 

@@ -28,6 +28,7 @@ pub mod records;
 pub mod ruling;
 pub mod testing;
 pub mod trial;
+pub mod wanted;
 pub mod written;
 
 pub use compile::evaluator_of;

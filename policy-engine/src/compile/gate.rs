@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::graph::RuleGraph;
 use super::names::{Names, RulePath};
 use super::scan::{self, Call};
-use crate::input::InputUse;
+use crate::wanted::Wanted;
 
 /// The longest chain of rules of which each needs the next.
 pub(super) const MAX_RULE_DEPTH: usize = 32;
@@ -100,7 +100,7 @@ pub enum GateError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inspected {
     /// What of the input they may look at.
-    pub(crate) uses: InputUse,
+    pub(crate) wanted: Wanted,
     /// The rules that the decision needs, the one that decides among them; empty when that is not there.
     pub(crate) decides: BTreeSet<RulePath>,
 }
@@ -123,20 +123,7 @@ pub(crate) fn inspect(modules: &[Ref<Module>], decides: &[String]) -> Result<Ins
         }
     }
     graph.check()?;
-    Ok(Inspected { uses: input_use(&inputs), decides: graph.reached_from(decides) })
-}
-
-/// A policy may look at a part when it names something in it, the part itself, or something that it is in.
-fn input_use(inputs: &BTreeSet<RulePath>) -> InputUse {
-    let is_used = |part: &[&str]| {
-        let related = |path: &RulePath| path.iter().zip(part).all(|(step, other)| step == other);
-        inputs.iter().any(related)
-    };
-    InputUse {
-        factors: is_used(&["device", "factors"]),
-        claims: is_used(&["device", "claims"]),
-        user: is_used(&["user"]),
-    }
+    Ok(Inspected { wanted: Wanted::at(&inputs), decides: graph.reached_from(decides) })
 }
 
 /// Refuses calls whose cost grows with a number that is not written in the policy.
@@ -181,12 +168,12 @@ mod tests {
     use super::*;
     use regorus::Engine;
 
-    fn inspected(policies: &[&str]) -> Result<InputUse, GateError> {
+    fn inspected(policies: &[&str]) -> Result<Wanted, GateError> {
         let mut engine = Engine::new();
         for (number, policy) in policies.iter().enumerate() {
             engine.add_policy(format!("{number}.rego"), (*policy).to_owned()).unwrap();
         }
-        inspect(engine.get_modules(), &[]).map(|inspected| inspected.uses)
+        inspect(engine.get_modules(), &[]).map(|inspected| inspected.wanted)
     }
 
     #[test]
@@ -319,27 +306,31 @@ mod tests {
     }
 
     #[test]
-    fn what_a_policy_cannot_look_at_is_known() {
-        let nothing = InputUse { factors: false, claims: false, user: false };
+    fn what_a_policy_may_look_at_is_known() {
+        let whole = || vec![Vec::new()];
         for (policy, expected) in [
-            ("x := input.device.score", nothing),
-            ("x := input.now", nothing),
-            ("x := input.device.factors", InputUse { factors: true, ..nothing }),
-            ("x := input.device.factors[0].value", InputUse { factors: true, ..nothing }),
-            ("x := input[\"device\"].claims.os", InputUse { claims: true, ..nothing }),
-            ("x if \"ops\" in input.user.roles", InputUse { user: true, ..nothing }),
-            ("import input.user\n\nx := user.id", InputUse { user: true, ..nothing }),
-            ("import input.device as d\n\nx := d.factors", InputUse { factors: true, ..nothing }),
-            ("import input.device as d\n\nx := d.score", nothing),
-            ("x := y.claims if y := input.device", InputUse { factors: true, claims: true, user: false }),
-            ("x := object.get(input.device, \"claims\", null)", InputUse { factors: true, claims: true, user: false }),
-            ("x := input.device[y] if y := \"claims\"", InputUse { factors: true, claims: true, user: false }),
-            ("f(i) := i.user\n\nx := f(input)", InputUse::ALL),
-            ("x := input[y] if y := \"user\"", InputUse::ALL),
-            ("x := [y | walk(input, y)]", InputUse::ALL),
-            ("x := {y | some y, _ in input}", InputUse::ALL),
+            ("x := input.device.score", vec![vec!["device", "score"]]),
+            ("x := input.device.factors[0].value", vec![vec!["device", "factors"]]),
+            ("x := input[\"device\"].claims.os", vec![vec!["device", "claims", "os"]]),
+            ("x if \"ops\" in input.user.roles", vec![vec!["user", "roles"]]),
+            ("import input.user\n\nx := user.id", vec![vec!["user", "id"]]),
+            ("import input.device as d\n\nx := d.score", vec![vec!["device", "score"]]),
+            ("x := y.claims if y := input.device", vec![vec!["device"]]),
+            ("x := object.get(input.device, \"claims\", null)", vec![vec!["device"]]),
+            ("x := input.device[y] if y := \"claims\"", vec![vec!["device"]]),
+            ("x if input.device == null", vec![vec!["device", ""]]),
+            ("x if 1 < input.device.score", vec![vec!["device", "score", ""]]),
+            ("x if input.device == input.user", vec![vec!["device"], vec!["user"]]),
+            ("x if input.device == [null]", vec![vec!["device"]]),
+            ("f(i) := i.user\n\nx := f(input)", whole()),
+            ("x := input[y] if y := \"user\"", whole()),
+            ("x := [y | walk(input, y)]", whole()),
+            ("x := {y | some y, _ in input}", whole()),
         ] {
-            assert_eq!(inspected(&[&format!("package p\n\n{policy}")]), Ok(expected), "{policy}");
+            let places: Vec<Vec<String>> =
+                expected.iter().map(|place| place.iter().map(ToString::to_string).collect()).collect();
+            let found = inspected(&[&format!("package p\n\n{policy}")]).unwrap();
+            assert_eq!(found, Wanted::at(&places), "{policy}");
         }
     }
 }

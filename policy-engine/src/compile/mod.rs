@@ -34,7 +34,7 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use gate::{GateError, Location};
 
 use crate::evaluate::Document;
-use crate::input::InputUse;
+use crate::wanted::Wanted;
 use crate::query::TooMany;
 use gate::Inspected;
 use names::RulePath;
@@ -139,7 +139,7 @@ pub enum Choose {
 pub(crate) struct Runnable {
     pub(crate) program: Executable,
     /// What of the input the policy may look at.
-    pub(crate) uses: InputUse,
+    pub(crate) wanted: Wanted,
     /// Why the fast evaluator does not decide; empty when it does, or when it was not asked for.
     pub(crate) because: Vec<Inexact>,
 }
@@ -191,7 +191,7 @@ pub(crate) fn compile(bundle: &Bundle, threads: usize, choose: Choose) -> Result
             crate::evaluate::add_data(&mut engine, bundle)?;
             Executable::Reference(Box::new(engine))
         };
-        Ok(Runnable { program, uses: inspected.uses, because })
+        Ok(Runnable { program, wanted: inspected.wanted, because })
     })
 }
 

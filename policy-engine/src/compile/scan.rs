@@ -29,6 +29,9 @@ pub(crate) struct Call<'a> {
     pub(crate) span: &'a Span,
 }
 
+/// A step that leads to no field.
+const NO_FIELD: &str = "";
+
 /// Scans one rule.
 pub(crate) fn scan<'a>(rule: &'a Rule, scope: &Scope<'_>) -> Result<Uses<'a>, GateError> {
     let mut scan = Scan { pending: Vec::new(), parameters: BTreeSet::new() };
@@ -124,7 +127,7 @@ impl<'a> Scan<'a> {
             | Expr::Bool { .. }
             | Expr::Null { .. } => {}
             Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => {
-                self.reference(expression, scope, uses);
+                self.reference(expression, None, scope, uses);
                 self.indices(expression, below);
             }
             Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().for_each(|item| self.push(item, below)),
@@ -142,11 +145,13 @@ impl<'a> Scan<'a> {
                 self.query(query, below);
             }
             Expr::Call { span, fcn, params, .. } => {
-                self.reference(fcn, scope, uses);
+                self.reference(fcn, None, scope, uses);
                 uses.calls.push(Call { function: static_path(fcn).join("."), arguments: params, span });
                 params.iter().for_each(|argument| self.push(argument, below));
             }
             Expr::UnaryExpr { expr, .. } => self.push(expr, below),
+            Expr::BoolExpr { lhs, rhs, .. } if is_scalar(lhs) => self.compared(rhs, below, scope, uses),
+            Expr::BoolExpr { lhs, rhs, .. } if is_scalar(rhs) => self.compared(lhs, below, scope, uses),
             Expr::BinExpr { lhs, rhs, .. }
             | Expr::BoolExpr { lhs, rhs, .. }
             | Expr::ArithExpr { lhs, rhs, .. }
@@ -157,12 +162,23 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Notes what a reference may mean.
-    fn reference(&self, reference: &Expr, scope: &Scope<'_>, uses: &mut Uses<'a>) {
+    /// What is compared with a number, a text, true, false or null: of an object, only that it is one.
+    fn compared(&mut self, side: &'a Expr, depth: usize, scope: &Scope<'_>, uses: &mut Uses<'a>) {
+        if matches!(side, Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. }) {
+            self.reference(side, Some(NO_FIELD), scope, uses);
+            self.indices(side, depth);
+        } else {
+            self.push(side, depth);
+        }
+    }
+
+    /// Notes what a reference may mean, and that of an input no more is looked at than a field of it, if only that is.
+    fn reference(&self, reference: &Expr, field: Option<&str>, scope: &Scope<'_>, uses: &mut Uses<'a>) {
         let steps = static_path(reference);
         if !steps.first().is_some_and(|first| self.parameters.contains(first.as_str())) {
             uses.references.extend(scope.places(&steps));
-            uses.inputs.extend(scope.inputs(&steps));
+            let field = field.map(str::to_owned);
+            uses.inputs.extend(scope.inputs(&steps).into_iter().map(|place| [place, field.iter().cloned().collect()].concat()));
         }
     }
 
@@ -188,4 +204,11 @@ impl<'a> Scan<'a> {
     fn push(&mut self, expression: &'a Expr, depth: usize) {
         self.pending.push((expression, depth));
     }
+}
+
+fn is_scalar(expression: &Expr) -> bool {
+    matches!(
+        expression,
+        Expr::String { .. } | Expr::RawString { .. } | Expr::Number { .. } | Expr::Bool { .. } | Expr::Null { .. }
+    )
 }

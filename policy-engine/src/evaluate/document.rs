@@ -6,6 +6,7 @@ use regorus::Value;
 use serde::Serialize;
 
 use super::serialize::ValueSerializer;
+use crate::wanted::Wanted;
 
 /// A JSON document, or the absence of one, in the form that evaluators share.
 ///
@@ -23,8 +24,13 @@ pub struct DocumentError {
 impl Document {
     /// The document of a value, as serde would write it.
     pub fn of(value: &impl Serialize) -> Self {
+        Self::of_wanted(value, &Wanted::All)
+    }
+
+    /// The document of a value with what is wanted of its fields; the others are `null`.
+    pub fn of_wanted(value: &impl Serialize, wanted: &Wanted) -> Self {
         // What JSON cannot hold is undefined, and so denies.
-        Self(value.serialize(ValueSerializer).unwrap_or(Value::Undefined))
+        Self(value.serialize(ValueSerializer(wanted)).unwrap_or(Value::Undefined))
     }
 
     /// Reads JSON.

@@ -6,7 +6,7 @@ use vouchsafe_policies::{Bundle, ENTRY_POINT};
 
 use super::{Document, Evaluate, EvaluationError, EvaluationLimits, FastEvaluator, ReferenceEvaluator};
 use crate::compile::{self, Choose, CompileError, EvaluatorKind, Executable, Inexact};
-use crate::input::InputUse;
+use crate::wanted::Wanted;
 
 /// Evaluators of one policy. Each is used by one thread at a time and shares nothing with the others, as long as no more
 /// threads decide at once than there are evaluators.
@@ -15,7 +15,7 @@ pub(crate) struct Pool {
     /// Never used itself; what more threads than expected get is made after it.
     spare: Either,
     size: usize,
-    uses: InputUse,
+    wanted: Wanted,
     because: Vec<Inexact>,
 }
 
@@ -61,8 +61,8 @@ impl Pool {
                 ((0..threads).map(|_| spare.sharing()).collect(), spare)
             }
         };
-        let (uses, because) = (runnable.uses, runnable.because);
-        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare, uses, because })
+        let (wanted, because) = (runnable.wanted, runnable.because);
+        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare, wanted, because })
     }
 
     /// Which evaluator decides.
@@ -79,8 +79,8 @@ impl Pool {
     }
 
     /// What of the input its policy may look at.
-    pub(crate) fn uses(&self) -> InputUse {
-        self.uses
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     pub(crate) fn evaluate(&self, input: &Document) -> Result<Document, EvaluationError> {

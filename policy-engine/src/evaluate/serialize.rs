@@ -8,9 +8,14 @@ use serde::Serialize;
 use serde::ser::{self, Serializer};
 
 use super::shapes::{SerializeEntries, SerializeFields};
+use crate::wanted::Wanted;
 
-/// Writes a value as `serde_json` would, as a document.
-pub(super) struct ValueSerializer;
+/// Writes a value as `serde_json` would, as a document: of structs what is wanted, of all else everything.
+#[derive(Clone, Copy)]
+pub(super) struct ValueSerializer<'w>(pub(super) &'w Wanted);
+
+/// Writes all of a value.
+pub(super) const WHOLE: ValueSerializer<'static> = ValueSerializer(&Wanted::All);
 
 /// What JSON cannot hold.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ impl ser::Error for Unserialisable {
     }
 }
 
-impl Serializer for ValueSerializer {
+impl<'w> Serializer for ValueSerializer<'w> {
     type Ok = Value;
     type Error = Unserialisable;
     type SerializeSeq = SerializeItems;
@@ -38,8 +43,8 @@ impl Serializer for ValueSerializer {
     type SerializeTupleStruct = SerializeItems;
     type SerializeTupleVariant = SerializeItems;
     type SerializeMap = SerializeEntries;
-    type SerializeStruct = SerializeFields;
-    type SerializeStructVariant = SerializeFields;
+    type SerializeStruct = SerializeFields<'w>;
+    type SerializeStructVariant = SerializeFields<'w>;
 
     fn serialize_bool(self, value: bool) -> Result<Value, Unserialisable> {
         Ok(Value::Bool(value))
@@ -141,7 +146,7 @@ impl Serializer for ValueSerializer {
         variant: &'static str,
         value: &T,
     ) -> Result<Value, Unserialisable> {
-        Ok(tagged(variant, value.serialize(self)?))
+        Ok(tagged(variant, value.serialize(WHOLE)?))
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<SerializeItems, Unserialisable> {
@@ -170,8 +175,8 @@ impl Serializer for ValueSerializer {
         Ok(SerializeEntries::default())
     }
 
-    fn serialize_struct(self, name: &'static str, length: usize) -> Result<SerializeFields, Unserialisable> {
-        Ok(SerializeFields::begin(name, length, None))
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<SerializeFields<'w>, Unserialisable> {
+        Ok(SerializeFields::begin(name, length, None, self.0))
     }
 
     fn serialize_struct_variant(
@@ -180,8 +185,8 @@ impl Serializer for ValueSerializer {
         _: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<SerializeFields, Unserialisable> {
-        Ok(SerializeFields::begin(name, length, Some(variant)))
+    ) -> Result<SerializeFields<'w>, Unserialisable> {
+        Ok(SerializeFields::begin(name, length, Some(variant), &Wanted::All))
     }
 }
 
@@ -201,7 +206,7 @@ pub(super) struct SerializeItems {
 
 impl SerializeItems {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserialisable> {
-        self.items.push(value.serialize(ValueSerializer)?);
+        self.items.push(value.serialize(WHOLE)?);
         Ok(())
     }
 

@@ -14,7 +14,8 @@ use regorus::value::Object;
 use serde::Serialize;
 use serde::ser;
 
-use super::serialize::{Unserialisable, ValueSerializer, tagged};
+use super::serialize::{Unserialisable, ValueSerializer, WHOLE, tagged};
+use crate::wanted::Wanted;
 
 /// The most templates of one thread: more than there are structs in an input.
 const MAX_SHAPES: usize = 64;
@@ -57,7 +58,8 @@ impl Shape {
 }
 
 /// An object of a struct in the making.
-pub(super) struct SerializeFields {
+pub(super) struct SerializeFields<'w> {
+    wanted: &'w Wanted,
     name: ShapeName,
     progress: Progress,
     variant: Option<&'static str>,
@@ -70,22 +72,33 @@ enum Progress {
     New(Vec<(&'static str, Value)>),
 }
 
-impl SerializeFields {
-    pub(super) fn begin(name: &'static str, length: usize, variant: Option<&'static str>) -> Self {
+impl<'w> SerializeFields<'w> {
+    pub(super) fn begin(
+        name: &'static str,
+        length: usize,
+        variant: Option<&'static str>,
+        wanted: &'w Wanted,
+    ) -> Self {
         let name = (name.as_ptr().addr(), name.len(), length);
         let progress = match Shape::known(name) {
             Some(shape) => Progress::Known { object: shape.template.clone(), shape, set: 0 },
             None => Progress::New(Vec::new()),
         };
-        Self { name, progress, variant }
+        Self { wanted, name, progress, variant }
     }
 
     fn set<T: Serialize + ?Sized>(&mut self, field: &'static str, value: &T) -> Result<(), Unserialisable> {
-        let value = value.serialize(ValueSerializer)?;
+        let value = match self.wanted.field(field) {
+            Some(wanted) => value.serialize(ValueSerializer(wanted))?,
+            None => Value::Null,
+        };
         match &mut self.progress {
             Progress::Known { shape, object, set } => {
                 let expected = shape.fields.get(*set).filter(|(expected, _)| *expected == field);
-                if let Some(place) = expected.and_then(|(_, key)| object.get_mut(key)) {
+                if expected.is_some() && value == Value::Null {
+                    // As in the template.
+                    *set += 1;
+                } else if let Some(place) = expected.and_then(|(_, key)| object.get_mut(key)) {
                     *place = value;
                     *set += 1;
                 } else {
@@ -131,7 +144,7 @@ fn object_of(fields: Vec<(&'static str, Value)>) -> Value {
 /// Declares the traits that differ in nothing but their names.
 macro_rules! fields {
     ($($trait:ident),+) => {$(
-        impl ser::$trait for SerializeFields {
+        impl ser::$trait for SerializeFields<'_> {
             type Ok = Value;
             type Error = Unserialisable;
 
@@ -164,7 +177,7 @@ impl ser::SerializeMap for SerializeEntries {
     type Error = Unserialisable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unserialisable> {
-        match key.serialize(ValueSerializer)? {
+        match key.serialize(WHOLE)? {
             text @ Value::String(_) => self.key = Some(text),
             _ => return Err(Unserialisable("a key that is no text".to_owned())),
         }
@@ -173,7 +186,7 @@ impl ser::SerializeMap for SerializeEntries {
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserialisable> {
         let key = self.key.take().ok_or_else(|| Unserialisable("a value without a key".to_owned()))?;
-        self.entries.insert(key, value.serialize(ValueSerializer)?);
+        self.entries.insert(key, value.serialize(WHOLE)?);
         Ok(())
     }
 
