@@ -269,7 +269,8 @@ impl PolicyEngine {
         let known = self.known(question);
         let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, active.pool.uses());
         let outcome = active.pool.evaluate(&Document::of(&assembled.input));
-        Ruled { ruling: ruling::read(outcome), score: assembled.score, seen: known.into() }
+        let ruling = ruling::for_asker(ruling::read(outcome), &question.ask().understands);
+        Ruled { ruling, score: assembled.score, seen: known.into() }
     }
 }
 
