@@ -23,7 +23,7 @@ struct Input<'a> {
 fn can_be_asked(http: &HttpRequest) {
     let Some(resource) = resource_of(http) else { return };
     let request = Request { http: Some(http.clone()), ..Request::new(http.method.clone(), resource) };
-    let ask = AskDecision { device: None, user: None, application: None, network: None, request };
+    let ask = AskDecision::about(request);
     match Question::check(ask) {
         Ok(_) | Err(QuestionError::TooLongTogether { .. }) => {}
         Err(error) => panic!("{error}: {http:?}"),

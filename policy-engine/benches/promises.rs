@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use vouchsafe_model::{DeviceState, Outcome};
 use vouchsafe_policy_engine::input::assemble;
-use vouchsafe_policy_engine::{PolicyEngine, Question};
 use vouchsafe_policy_engine::wanted::Wanted;
+use vouchsafe_policy_engine::{PolicyEngine, Question};
 use vouchsafe_wire::v1::record::RecordChange;
 
 use fixtures::{NOW, device, engine, question, record};

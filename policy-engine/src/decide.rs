@@ -22,8 +22,8 @@ use crate::log::mask::{Mask, MaskError};
 use crate::query::{DataApi, EntryPoint, Query};
 use crate::question::Question;
 use crate::records::RecordTable;
-use crate::written::{DataChange, DataPath, WriteError, Written};
 use crate::wanted::Wanted;
+use crate::written::{DataChange, DataPath, WriteError, Written};
 use crate::{metrics, ruling};
 
 /// The records are not loaded yet, so nothing is known of any device.
@@ -301,7 +301,8 @@ impl PolicyEngine {
         let wanted = active.pool.wanted();
         let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, wanted);
         let outcome = active.pool.evaluate(&Document::of_wanted(&assembled.input, wanted));
-        Ruled { ruling: ruling::read(outcome), score: assembled.score, seen: known.into() }
+        let ruling = ruling::for_asker(ruling::read(outcome), &question.ask().understands);
+        Ruled { ruling, score: assembled.score, seen: known.into() }
     }
 }
 

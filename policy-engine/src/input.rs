@@ -39,7 +39,7 @@ pub fn assemble(question: &Question, record: Option<&DeviceRecord>, now: Timesta
 
 /// The input of a decision about a question that was asked at an instant, and what was then known of its device.
 pub(crate) fn joined(ask: AskDecision, device: Option<DeviceFacts>, now: Timestamp) -> PolicyInput {
-    let AskDecision { device: _, user, application, network, request } = ask;
+    let AskDecision { device: _, user, application, network, request, understands: _ } = ask;
     PolicyInput { now, device, user, application, network, request }
 }
 

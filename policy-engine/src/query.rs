@@ -173,7 +173,7 @@ impl Query {
             AskDecision::deserialize(ours).map_err(QueryError::Ours)?
         } else {
             let request = Request::new("query", if rule.is_empty() { "data" } else { &rule });
-            AskDecision { device: None, user: None, application: None, network: None, request }
+            AskDecision::about(request)
         };
         let question = Question::check(ask)?;
         Ok(Self { entry_point, question, is_joined, asked: DataQuery { rule, input } })

@@ -1,5 +1,6 @@
 //! Questions whose texts are known to be within bounds.
 
+use vouchsafe_model::Obligation;
 use vouchsafe_wire::v1::agent::{Access, Application, HttpRequest, Request, User};
 use vouchsafe_wire::v1::decide::AskDecision;
 
@@ -62,7 +63,7 @@ impl Question {
     /// The first field that is out of bounds.
     pub fn check(ask: AskDecision) -> Result<Self, QuestionError> {
         let mut texts = Texts { total: 0 };
-        let AskDecision { device: _, user, application, network: _, request } = &ask;
+        let AskDecision { device: _, user, application, network: _, request, understands } = &ask;
         texts.one("request.action", &request.action, Request::MAX_ACTION_LEN)?;
         texts.one("request.resource", &request.resource, Request::MAX_RESOURCE_LEN)?;
         if let Some(User { id, roles, authenticated_at: _, factors }) = user {
@@ -76,6 +77,7 @@ impl Question {
                 texts.one("application.version", version, Application::MAX_TEXT_LEN)?;
             }
         }
+        texts.list("understands", understands, AskDecision::MAX_UNDERSTANDS, Obligation::MAX_CODE_LEN)?;
         texts.within("the question", MAX_TEXT_LEN)?;
         request.http.as_ref().map_or(Ok(()), check_http)?;
         request.access.as_ref().map_or(Ok(()), check_access)?;
@@ -182,6 +184,7 @@ mod tests {
             application: Some(Application { id: "psql".into(), version: Some("16".into()) }),
             network: Some(Network { source_ip: None, authenticated: true, encrypted: true }),
             request: Request::new("read", "db:orders"),
+            understands: Vec::new(),
         }
     }
 
@@ -230,6 +233,17 @@ mod tests {
             assert!(of_length(max).is_ok());
             assert_eq!(of_length(max + 1), Err(QuestionError::TooMany { field, max }));
         }
+    }
+
+    #[test]
+    fn the_obligations_that_an_asker_meets_are_bounded() {
+        let field = "understands";
+        let codes = |count, length| changed(|ask| ask.understands = vec!["x".repeat(length); count]);
+        let (most, longest) = (AskDecision::MAX_UNDERSTANDS, Obligation::MAX_CODE_LEN);
+        assert!(codes(most, longest).is_ok());
+        assert_eq!(codes(most + 1, 1), Err(QuestionError::TooMany { field, max: most }));
+        assert_eq!(codes(1, longest + 1), Err(QuestionError::TooLong { field, max: longest }));
+        assert_eq!(codes(1, 0), Err(QuestionError::Empty { field }));
     }
 
     #[test]

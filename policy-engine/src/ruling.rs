@@ -1,10 +1,14 @@
 //! Reads what a policy said. The one place where an allow is made.
 
+mod obligations;
+
 use regorus::Value;
 use vouchsafe_model::decision::Ruling;
-use vouchsafe_model::{Reason, TrustScore};
+use vouchsafe_model::{Obligation, Reason, TrustScore};
 
 use crate::evaluate::{Document, EvaluationError};
+
+pub use obligations::{MAX_OBLIGATIONS, MAX_OBLIGATIONS_LEN, MAX_PARAMETERS, NOT_UNDERSTOOD, for_asker};
 
 /// The most reasons of one decision.
 pub const MAX_REASONS: usize = 32;
@@ -25,7 +29,8 @@ pub const MALFORMED: &str = "policy.malformed";
 pub const NOT_TRUE: &str = "policy.not_true";
 
 /// Reads the outcome of an evaluation. It is an allow only if the value is an object of the documented shape whose `allow`
-/// is the boolean true; whatever else it is, is a deny that says why.
+/// is the boolean true; whatever else it is, is a deny that says why. Whether an allow is one [for its asker](for_asker) is
+/// yet to be seen.
 pub fn read(outcome: Result<Document, EvaluationError>) -> Ruling {
     match outcome {
         Ok(document) if document.is_undefined() => {
@@ -82,23 +87,30 @@ enum Malformed {
     TooManyReasons,
     #[error("the reasons are longer than {MAX_REASONS_LEN} bytes together")]
     TooLongReasons,
-    #[error("'obligations' is not an empty list, and no obligation is known")]
+    #[error("'obligations' is not a list of objects of 'code', 'parameters' (texts, numbers, booleans) and 'message'")]
     Obligations,
+    #[error(
+        "a name in 'obligations' is empty, longer than {} bytes or has a control character",
+        Obligation::MAX_CODE_LEN
+    )]
+    ObligationName,
+    #[error("there are more than {MAX_OBLIGATIONS} obligations, or {MAX_PARAMETERS} parameters of one")]
+    TooManyObligations,
+    #[error("the obligations are longer than {MAX_OBLIGATIONS_LEN} bytes together")]
+    TooLongObligations,
     #[error("'needs' is not an object whose 'score', if there is one, is a number from 0 to 100")]
     Needs,
 }
 
 fn read_document(document: &Value) -> Result<Ruling, Malformed> {
     let Value::Object(answer) = document else { return Err(Malformed::NotAnObject) };
-    let (mut allow, mut reasons, mut required_score) = (None, Vec::new(), None);
+    let (mut allow, mut reasons, mut obliged, mut required_score) = (None, Vec::new(), Vec::new(), None);
     for (key, value) in answer.iter() {
         match (text(key), value) {
             (Some("allow"), Value::Bool(value)) => allow = Some(*value),
             (Some("allow"), _) => return Err(Malformed::Allow),
             (Some("reasons"), value) => reasons = read_reasons(value)?,
-            // An obligation that nobody meets would be an allow without its condition.
-            (Some("obligations"), Value::Array(obligations)) if obligations.is_empty() => {}
-            (Some("obligations"), _) => return Err(Malformed::Obligations),
+            (Some("obligations"), value) => obliged = obligations::read(value)?,
             (Some("needs"), value) => required_score = read_needs(value)?,
             _ => return Err(Malformed::UnknownField(key.to_string().chars().take(MAX_CODE_LEN).collect())),
         }
@@ -108,7 +120,7 @@ fn read_document(document: &Value) -> Result<Ruling, Malformed> {
         Some(false) => Ruling::deny(reasons),
         None => return Err(Malformed::Allow),
     };
-    Ok(ruling.needing(required_score))
+    Ok(ruling.obliging(obliged).needing(required_score))
 }
 
 /// What the request needs, as the policy says. It decides nothing: the policy has.
@@ -218,7 +230,6 @@ mod tests {
             json!({"allow": true, "reasons": [{"code": "", "message": "b"}]}),
             json!({"allow": true, "reasons": [{"code": "a", "message": 1}]}),
             json!({"allow": true, "reasons": [{"code": "a", "message": "b", "more": 1}]}),
-            json!({"allow": true, "obligations": [{"code": "step_up"}]}),
             json!({"allow": true, "obligations": {}}),
             json!({"allow": true, "needs": null}),
             json!({"allow": true, "needs": 60}),

@@ -79,6 +79,9 @@ pub(crate) struct AskArgs {
     /// To what, such as db:orders.
     #[arg(long, value_name = "RESOURCE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) resource: String,
+    /// An obligation that you meet, by its code; again for more. An allow with another one is a deny.
+    #[arg(long = "understands", value_name = "CODE")]
+    pub(crate) understands: Vec<String>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

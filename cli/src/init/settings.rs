@@ -125,6 +125,7 @@ const TAIL: &str = r#"
 #   name = "edge-1"
 #   key_sha256 = "…"
 #   forwards = ["user", "device", "application", "http"]
+#   understands = ["step_up"]     # obligations that it meets
 
 [model]
 # A file of the trust model's parameters in place of the built-in ones.

@@ -39,6 +39,7 @@ async fn question(client: &Client, args: AskArgs) -> anyhow::Result<AskDecision>
         application: args.app.map(|id| Application { id, version: args.app_version }),
         network,
         request: Request::new(args.action, args.resource),
+        understands: args.understands,
     })
 }
 

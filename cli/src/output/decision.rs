@@ -17,6 +17,17 @@ pub(crate) fn view(decision: &Decision) -> String {
             line(&mut text, format_args!("    fix: {}", clean(fix)));
         }
     }
+    if !decision.obligations().is_empty() {
+        text.push_str("\nobligations:\n");
+    }
+    for obligation in decision.obligations() {
+        let parameters = obligation.parameters.iter().map(|(name, value)| format!(" {name}={value}"));
+        let code = format!("{}{}", obligation.code, parameters.collect::<String>());
+        line(&mut text, format_args!("  {}", clean(&code)));
+        if let Some(message) = &obligation.message {
+            line(&mut text, format_args!("    {}", clean(message)));
+        }
+    }
     if let Some(explanation) = decision.score() {
         line(&mut text, format_args!("\nscore: {}", score::line(explanation)));
         if let Some(needed) = decision.required_score() {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::hash::Sha256Digest;
 use crate::id::{DecisionId, DeviceId};
+use crate::obligation::Obligation;
 use crate::time::Timestamp;
 use crate::trust::{ScoreExplanation, TrustScore};
 
@@ -53,18 +54,19 @@ pub struct Reason {
 pub struct Ruling {
     outcome: Outcome,
     reasons: Vec<Reason>,
+    obligations: Vec<Obligation>,
     required_score: Option<TrustScore>,
 }
 
 impl Ruling {
     /// The policy's `allow` was the boolean true, and no error occurred.
     pub fn allow(reasons: Vec<Reason>) -> Self {
-        Self { outcome: Outcome::Allow, reasons, required_score: None }
+        Self { outcome: Outcome::Allow, reasons, obligations: Vec::new(), required_score: None }
     }
 
     /// Anything else.
     pub fn deny(reasons: Vec<Reason>) -> Self {
-        Self { outcome: Outcome::Deny, reasons, required_score: None }
+        Self { outcome: Outcome::Deny, reasons, obligations: Vec::new(), required_score: None }
     }
 
     /// A deny for one reason.
@@ -77,6 +79,15 @@ impl Ruling {
     pub fn noting(mut self, notes: impl IntoIterator<Item = Reason>) -> Self {
         self.reasons.extend(notes);
         self
+    }
+
+    /// The same ruling, if it is an allow, under these conditions. There are none to a deny.
+    #[must_use]
+    pub fn obliging(self, obligations: Vec<Obligation>) -> Self {
+        match self.outcome {
+            Outcome::Allow => Self { obligations, ..self },
+            Outcome::Deny => self,
+        }
     }
 
     /// The same ruling, by a policy that says which score the request needs.
@@ -95,6 +106,11 @@ impl Ruling {
         &self.reasons
     }
 
+    /// What the enforcement point has to do for an allow to be one.
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+
     /// The score that the request needs, if the policy says.
     pub fn required_score(&self) -> Option<TrustScore> {
         self.required_score
@@ -108,6 +124,9 @@ pub struct Decision {
     decided_at: Timestamp,
     outcome: Outcome,
     reasons: Vec<Reason>,
+    /// Of an allow: what the enforcement point has to do for it to be one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    obligations: Vec<Obligation>,
     device: Option<DeviceId>,
     /// The revision of the device's record that was decided over. It grows with each change of the record, as long as the
     /// engine runs.
@@ -133,9 +152,21 @@ impl Decision {
         score: Option<ScoreExplanation>,
         policy: Sha256Digest,
     ) -> Self {
-        let Ruling { outcome, reasons, required_score } = ruling;
+        let Ruling { outcome, reasons, obligations, required_score } = ruling;
         let (record_revision, crosses_at) = (None, None);
-        Self { id, decided_at, outcome, reasons, device, record_revision, score, required_score, crosses_at, policy }
+        Self {
+            id,
+            decided_at,
+            outcome,
+            reasons,
+            obligations,
+            device,
+            record_revision,
+            score,
+            required_score,
+            crosses_at,
+            policy,
+        }
     }
 
     /// The same decision, over this revision of the device's record.
@@ -168,6 +199,11 @@ impl Decision {
     /// Why.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
+    }
+
+    /// What the enforcement point has to do for an allow to be one.
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.obligations
     }
 
     /// The device that the request came from, if one was named.

@@ -34,8 +34,8 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use gate::{GateError, Location};
 
 use crate::evaluate::Document;
-use crate::wanted::Wanted;
 use crate::query::TooMany;
+use crate::wanted::Wanted;
 use gate::Inspected;
 use names::RulePath;
 

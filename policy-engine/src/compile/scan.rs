@@ -178,7 +178,9 @@ impl<'a> Scan<'a> {
         if !steps.first().is_some_and(|first| self.parameters.contains(first.as_str())) {
             uses.references.extend(scope.places(&steps));
             let field = field.map(str::to_owned);
-            uses.inputs.extend(scope.inputs(&steps).into_iter().map(|place| [place, field.iter().cloned().collect()].concat()));
+            uses.inputs.extend(
+                scope.inputs(&steps).into_iter().map(|place| [place, field.iter().cloned().collect()].concat()),
+            );
         }
     }
 

@@ -15,9 +15,11 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, StatusCode};
 use serde::{Deserialize, Serialize};
 use vouchsafe_http::{ApiKeys, HttpProblem, KeyHolder, Peer};
-use vouchsafe_model::Sha256Digest;
 use vouchsafe_model::spiffe::{PeerName, PeerRole, SpiffeId, TrustDomain};
+use vouchsafe_model::{Obligation, Sha256Digest};
 use vouchsafe_wire::v1::decide::AskDecision;
+
+use crate::question::{Question, QuestionError};
 
 /// The most points that are registered.
 pub const MAX_POINTS: usize = 4096;
@@ -34,6 +36,9 @@ pub struct PointSettings {
     /// What it passes on about others.
     #[serde(default)]
     pub forwards: BTreeSet<Forward>,
+    /// The obligations that it meets, by their codes.
+    #[serde(default)]
+    pub understands: Vec<String>,
 }
 
 /// What a point may pass on about others.
@@ -52,7 +57,7 @@ pub enum Forward {
 
 /// The points that are registered.
 #[derive(Clone, Debug, Default)]
-pub struct Points(Arc<BTreeMap<PeerName, PointSettings>>);
+pub struct Points(Arc<BTreeMap<PeerName, Arc<PointSettings>>>);
 
 /// Why points cannot be registered.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -71,6 +76,15 @@ pub enum PointsError {
         /// The second.
         other: PeerName,
     },
+    /// One of them is said to meet what cannot be the code of an obligation, or too much.
+    #[error(
+        "the obligations that the point {name} meets are more than {} or have no code",
+        AskDecision::MAX_UNDERSTANDS
+    )]
+    Understands {
+        /// Its name.
+        name: PeerName,
+    },
     /// There are more than [`MAX_POINTS`].
     #[error("there are more than {MAX_POINTS} points")]
     TooMany,
@@ -86,7 +100,7 @@ pub struct Caller {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Standing {
     Operator,
-    Registered(BTreeSet<Forward>),
+    Registered(Arc<PointSettings>),
     /// An enforcement point with a certificate that no settings speak of.
     Unregistered,
 }
@@ -131,8 +145,12 @@ impl Points {
             if let Some(one) = same_key {
                 return Err(PointsError::KeyTwice { one, other: point.name });
             }
+            let is_code = |code: &String| !code.is_empty() && code.len() <= Obligation::MAX_CODE_LEN;
+            if point.understands.len() > AskDecision::MAX_UNDERSTANDS || !point.understands.iter().all(is_code) {
+                return Err(PointsError::Understands { name: point.name });
+            }
             match points.entry(point.name.clone()) {
-                Entry::Vacant(place) => place.insert(point),
+                Entry::Vacant(place) => place.insert(Arc::new(point)),
                 Entry::Occupied(_) => return Err(PointsError::NameTwice { name: point.name }),
             };
             if points.len() > MAX_POINTS {
@@ -161,7 +179,7 @@ impl Points {
         let standing = match &identity.role {
             PeerRole::Operator(_) => Standing::Operator,
             PeerRole::Enforcement(name) => match self.0.get(name) {
-                Some(point) => Standing::Registered(point.forwards.clone()),
+                Some(point) => Standing::Registered(point.clone()),
                 None => Standing::Unregistered,
             },
             PeerRole::Device(_) | PeerRole::Server(_) => return Err(forbidden(identity)),
@@ -181,6 +199,23 @@ impl Caller {
         self.standing == Standing::Operator
     }
 
+    /// The obligations that it meets as the settings say, by their codes.
+    pub fn understands(&self) -> &[String] {
+        match &self.standing {
+            Standing::Registered(point) => &point.understands,
+            Standing::Operator | Standing::Unregistered => &[],
+        }
+    }
+
+    /// A question of it, at a door whose answers have a place for obligations: with those that it meets as the settings say
+    /// besides those that the question names.
+    pub(crate) fn question(&self, mut ask: AskDecision) -> Result<Question, QuestionError> {
+        let missing = |code: &&String| !ask.understands.contains(code);
+        let more: Vec<_> = self.understands().iter().filter(missing).cloned().collect();
+        ask.understands.extend(more);
+        Question::check(ask)
+    }
+
     /// Whether it is believed in what it passes on. Operators are: they could as well change the policy.
     ///
     /// # Errors
@@ -188,7 +223,7 @@ impl Caller {
     pub fn may_pass_on(&self, forward: Forward) -> Result<(), NotBelieved> {
         let believed = match &self.standing {
             Standing::Operator => true,
-            Standing::Registered(forwards) => forwards.contains(&forward),
+            Standing::Registered(point) => point.forwards.contains(&forward),
             Standing::Unregistered => false,
         };
         if believed { Ok(()) } else { Err(NotBelieved { point: self.identity.clone(), forward }) }
@@ -270,6 +305,7 @@ mod tests {
             name: name.parse().unwrap(),
             key_sha256: key.map(|byte| Sha256Digest::new([byte; 32])),
             forwards: forwards.iter().copied().collect(),
+            understands: vec!["step_up".to_owned()],
         }
     }
 
@@ -290,7 +326,7 @@ mod tests {
 
     fn ask(change: impl FnOnce(&mut AskDecision)) -> AskDecision {
         let request = Request::new("read", "db:orders");
-        let mut ask = AskDecision { device: None, user: None, application: None, network: None, request };
+        let mut ask = AskDecision::about(request);
         change(&mut ask);
         ask
     }
@@ -329,6 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_settings_say_a_point_meets_is_added_to_what_it_says_itself() {
+        let asked = |identity: &str, understands: &[&str]| {
+            let understands = understands.iter().map(|code| (*code).to_owned()).collect();
+            let question =
+                by_certificate(identity).unwrap().question(ask(|ask| ask.understands = understands)).unwrap();
+            question.ask().understands.clone()
+        };
+        assert_eq!(asked("enforcement/edge", &[]), ["step_up"]);
+        assert_eq!(asked("enforcement/edge", &["step_up", "record"]), ["step_up", "record"]);
+        assert_eq!(asked("enforcement/edge", &["record"]), ["record", "step_up"]);
+        assert_eq!(asked("enforcement/stranger", &["record"]), ["record"]);
+        assert!(asked("operator/ops", &[]).is_empty());
+    }
+
+    #[test]
     fn operators_are_believed_and_devices_servers_and_nobody_are_not_heard() {
         let operator = by_certificate("operator/ops").unwrap();
         assert!(operator.is_operator() && operator.may_ask(&about_a_device()).is_ok());
@@ -352,6 +403,17 @@ mod tests {
         assert_eq!(twice.unwrap_err().to_string(), "the point a is registered twice");
         let shared = Points::new([point("a", Some(1), &[]), point("b", Some(1), &[])]);
         assert_eq!(shared.unwrap_err().to_string(), "the points a and b have the same key");
+    }
+
+    #[test]
+    fn what_a_point_meets_are_codes_and_not_too_many() {
+        let meeting = |understands: Vec<String>| Points::new([PointSettings { understands, ..point("a", None, &[]) }]);
+        assert!(meeting(vec!["x".repeat(64); AskDecision::MAX_UNDERSTANDS]).is_ok());
+        for understands in
+            [vec![String::new()], vec!["x".repeat(65)], vec!["x".into(); AskDecision::MAX_UNDERSTANDS + 1]]
+        {
+            assert_eq!(meeting(understands).unwrap_err(), PointsError::Understands { name: "a".parse().unwrap() });
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use vouchsafe_wire::v1::problem::Problem;
 
 use super::{Caller, Doors};
 use crate::decider::{Answer, Decider, NotDecided};
-use crate::question::{Question, QuestionError};
+use crate::question::QuestionError;
 
 /// The routes, to be surrounded by [`vouchsafe_http::api()`].
 pub fn routes(doors: &Doors) -> Router {
@@ -61,7 +61,7 @@ async fn decide(
     Json(ask): Json<AskDecision>,
 ) -> Result<Response, HttpProblem> {
     caller.may_ask_natively(&ask)?;
-    let question = Question::check(ask).map_err(|error| unacceptable("", &error))?;
+    let question = caller.question(ask).map_err(|error| unacceptable("", &error))?;
     let answer = decider.decide(question, Some(caller.identity().clone())).await.map_err(not_decided)?;
     Ok(as_json(answer.into_json()))
 }
@@ -100,7 +100,7 @@ async fn decide_all(
     }
     questions.iter().try_for_each(|ask| caller.may_ask_natively(ask))?;
     let checked = questions.into_iter().enumerate().map(|(position, ask)| {
-        Question::check(ask).map_err(|error| unacceptable(&format!("questions[{position}]: "), &error))
+        caller.question(ask).map_err(|error| unacceptable(&format!("questions[{position}]: "), &error))
     });
     let questions = checked.collect::<Result<Vec<_>, _>>()?;
     // Side by side, so that all of them wait for the log once.

@@ -73,12 +73,7 @@ enum Progress {
 }
 
 impl<'w> SerializeFields<'w> {
-    pub(super) fn begin(
-        name: &'static str,
-        length: usize,
-        variant: Option<&'static str>,
-        wanted: &'w Wanted,
-    ) -> Self {
+    pub(super) fn begin(name: &'static str, length: usize, variant: Option<&'static str>, wanted: &'w Wanted) -> Self {
         let name = (name.as_ptr().addr(), name.len(), length);
         let progress = match Shape::known(name) {
             Some(shape) => Progress::Known { object: shape.template.clone(), shape, set: 0 },

@@ -31,8 +31,9 @@ pub const MAX_MASKS: usize = 256;
 /// The longest pointer, in bytes.
 pub const MAX_POINTER_LEN: usize = 1024;
 /// What may be masked of an entry: these places and those below them.
-const MASKABLE: [&str; 9] = [
+const MASKABLE: [&str; 10] = [
     "/decision/reasons",
+    "/decision/obligations",
     "/decision/device",
     "/decision/record_revision",
     "/decision/score",

@@ -19,6 +19,8 @@ pub struct Replay {
     pub policy: Sha256Digest,
     /// What that policy saw; a policy that does not look at all of it saw less.
     pub input: PolicyInput,
+    /// The obligations that the asker met: an allow with another one is [a deny](crate::ruling::for_asker).
+    pub understands: Vec<String>,
 }
 
 /// Why a decision cannot be made again.
@@ -108,5 +110,7 @@ pub fn replay_input(entry: &str) -> Result<Replay, NotReplayable> {
     }
     let LoggedDecision { id, decided_at, outcome, policy } = decision;
     let (Some(question), LoggedDevice::Seen(device)) = (question, device) else { return Err(NotReplayable::Unseen) };
-    Ok(Replay { id, outcome, policy, input: joined(question, device.map(|device| *device), decided_at) })
+    let understands = question.understands.clone();
+    let input = joined(question, device.map(|device| *device), decided_at);
+    Ok(Replay { id, outcome, policy, input, understands })
 }

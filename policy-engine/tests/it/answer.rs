@@ -5,10 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vouchsafe_model::trust::{FactorName, FactorParams, FactorState, TrustCurve};
 use vouchsafe_model::{DeviceState, Outcome, Sha256Digest, Timestamp, TrustScore};
+use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::PolicyEngine;
+use vouchsafe_policy_engine::ruling::NOT_UNDERSTOOD;
 use vouchsafe_wire::v1::record::{DeviceRecord, RecordChange};
 
-use crate::fixtures::{NOW, decide, decide_at, default_engine, engine_with, good_ask, good_record, limits, policy};
+use crate::fixtures::{
+    NOW, curve, decide, decide_at, default_engine, engine_with, good_ask, good_record, in_short, limits, policy,
+};
 
 /// A curve that falls from well above 60 to well below it.
 pub(crate) fn falling() -> TrustCurve {
@@ -113,4 +117,23 @@ fn what_there_is_nothing_to_say_of_is_left_out() {
     let full = told(r#"{"allow": true, "needs": {"score": 60}}"#, 1);
     assert_eq!((&full["required_score"], &full["record_revision"]), (&json!(60.0), &json!(2)));
     assert_eq!(full["crosses_at"], json!(below(60.0).unwrap()));
+}
+
+#[test]
+fn the_example_of_a_step_up_is_a_deny_for_points_that_do_not_take_the_step() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/examples/step-up");
+    let engine = engine_with(&Bundle::from_dir(folder).unwrap(), limits());
+    put(&engine, |record| record.curve = curve(60.0, Vec::new()));
+    let mut ask = good_ask(1);
+    ask.user.as_mut().unwrap().factors = vec!["know".to_owned()];
+    let decision = decide(&engine, ask.clone());
+    assert_eq!(in_short(&decision), (Outcome::Deny, vec![NOT_UNDERSTOOD]));
+    assert_eq!(decision.required_score(), Some(TrustScore::new(50.0)));
+    ask.understands = vec!["step_up".to_owned()];
+    let decision = decide(&engine, ask.clone());
+    assert_eq!((decision.outcome(), decision.obligations().len()), (Outcome::Allow, 1));
+    assert_eq!(json!(decision.obligations()[0].parameters), json!({"factor": "have", "max_age_secs": 300}));
+    ask.understands.clear();
+    ask.user.as_mut().unwrap().factors.push("have".to_owned());
+    assert_eq!(in_short(&decide(&engine, ask)), (Outcome::Allow, vec![]));
 }

@@ -98,6 +98,7 @@ impl World {
             name: name.parse().unwrap(),
             key_sha256: None,
             forwards: forwards.iter().copied().collect(),
+            understands: Vec::new(),
         };
         let points = Points::new([point("edge-1", &everything), point("mute", &[])]).unwrap();
         Self { doors: Doors::new(decider, PageKey::new(&[7; 32])).with_points(points), log, clock }

@@ -81,6 +81,7 @@ pub(crate) fn good_ask(number: u8) -> AskDecision {
         application: Some(Application { id: "psql".to_owned(), version: Some("16.3".to_owned()) }),
         network: Some(Network { source_ip: Some([192, 0, 2, 1].into()), authenticated: true, encrypted: true }),
         request: Request::new("read", "db:orders"),
+        understands: Vec::new(),
     }
 }
 

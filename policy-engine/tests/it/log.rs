@@ -1,5 +1,6 @@
 //! The journal as the decision log: nobody is told before it is kept, and nobody waits for ever.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use vouchsafe_journal::{
     CheckpointKey, Disk, Journal, JournalParts, JournalSettings, MAX_BODY_LEN, SignCheckpoint, SigningFailed,
     SystemDisk, Writing,
@@ -14,10 +16,14 @@ use vouchsafe_journal::{
 use vouchsafe_model::decision::{Reason, Ruling};
 use vouchsafe_model::{Decision, DecisionId, Sha256Digest};
 use vouchsafe_pki::{IssuerKey as _, LocalKey};
+use vouchsafe_policy_engine::evaluate::Document;
 use vouchsafe_policy_engine::log::{
     DecisionLog, JournalLog, LogEntry, LogError, MAX_DECISION_LEN, MAX_REQUEST_LEN, MAX_WAIT,
 };
 use vouchsafe_policy_engine::question::{MAX_HTTP_LEN, MAX_TEXT_LEN};
+use vouchsafe_policy_engine::ruling::{
+    self, MAX_OBLIGATIONS, MAX_OBLIGATIONS_LEN, MAX_PARAMETERS, MAX_REASONS, MAX_REASONS_LEN,
+};
 use vouchsafe_policy_engine::{Question, Seen};
 use vouchsafe_wire::v1::agent::{Access, Action, Entity, HttpRequest, User};
 use vouchsafe_wire::v1::decide::AskDecision;
@@ -217,6 +223,30 @@ fn a_decision_is_taken_at_its_longest_and_refused_one_byte_later() {
     let refused = of(MAX_DECISION_LEN + 1);
     assert!(matches!(refused, Err(LogError::TooLarge { decision, .. }) if decision == MAX_DECISION_LEN + 1));
     const { assert!(MAX_DECISION_LEN + MAX_REQUEST_LEN <= MAX_BODY_LEN, "what is logged fits the journal") };
+}
+
+#[test]
+fn the_longest_answer_fits_the_log() {
+    // Every character costs two in JSON.
+    let reason = json!({"code": "c", "message": "\"".repeat(MAX_REASONS_LEN / MAX_REASONS - 1)});
+    let text = "\\".repeat(MAX_OBLIGATIONS_LEN / MAX_OBLIGATIONS / MAX_PARAMETERS - 3);
+    let parameters: BTreeMap<_, _> = (10..10 + MAX_PARAMETERS).map(|name| (name.to_string(), &text)).collect();
+    let obligation = json!({"code": "o", "parameters": parameters});
+    let answer = json!({
+        "allow": true, "needs": {"score": 59.999_999_999},
+        "reasons": vec![reason; MAX_REASONS], "obligations": vec![obligation; MAX_OBLIGATIONS]
+    });
+    let ruling = ruling::read(Ok(Document::of(&answer)));
+    assert_eq!(ruling.obligations().len(), MAX_OBLIGATIONS);
+    let missed = ruling::for_asker(ruling.clone(), &[]);
+    assert_eq!(missed.reasons().len(), MAX_REASONS + MAX_OBLIGATIONS);
+    let known = decide(&default_engine(), good_ask(1));
+    for ruling in [ruling, missed] {
+        let decision = Decision::new(known.id(), NOW, ruling, known.device(), known.score().cloned(), known.policy());
+        let length = serde_json::to_vec(&decision.over_revision(u64::MAX).crossing_at(Some(NOW))).unwrap().len();
+        // The rest is for the notes of the door.
+        assert!(length > MAX_DECISION_LEN * 3 / 4 && length < MAX_DECISION_LEN - 4096, "{length}");
+    }
 }
 
 #[test]

@@ -115,6 +115,8 @@ async fn what_a_decision_is_cannot_be_masked() {
         "/decision/decided_at",
         "/decision/policy",
         "/decision/reasonsx",
+        "/decision/obligationsx",
+        "/devices",
         "/questions",
         "question",
         "/number",

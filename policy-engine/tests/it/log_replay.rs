@@ -193,6 +193,7 @@ prop_compose! {
     fn any_ask()(
         input in any_input(),
         number in select(vec![Some(1), Some(9), None]),
+        understands in select(vec![vec![], vec!["step_up".to_owned()]]),
         access in prop::option::of(any::<f64>().prop_filter("JSON has no other numbers", |number| number.is_finite())),
     ) -> AskDecision {
         let access = access.map(|number| {
@@ -206,7 +207,7 @@ prop_compose! {
         });
         let mut ask = AskDecision {
             device: number.map(device), user: input.user, application: input.application, network: input.network,
-            request: input.request,
+            request: input.request, understands,
         };
         ask.request.access = access;
         ask
@@ -216,7 +217,7 @@ prop_compose! {
 /// A policy that looks at all that there is.
 const LOOKS_AT_ALL: &str = r#"decision := {"allow": input.device != null, "reasons": [
 	{"code": "seen", "message": json.marshal(input)}
-]}"#;
+], "obligations": [{"code": "step_up", "parameters": {"age": age}} | age := input.device.verdict.age_secs; age % 2 == 0]}"#;
 
 struct World {
     engine: PolicyEngine,
@@ -246,9 +247,11 @@ proptest! {
             let replay = replayed(&entry).unwrap();
             prop_assert_eq!(&replay.input, &engine.input(&Question::check(ask.clone()).unwrap(), now));
             let ruling = ruling::read(evaluator.evaluate(&Document::of(&replay.input)));
+            let ruling = ruling::for_asker(ruling, &replay.understands);
             prop_assert_eq!(ruling.outcome(), decision.outcome());
             prop_assert_eq!(ruling.reasons(), decision.reasons());
             prop_assert_eq!(ruling.required_score(), decision.required_score());
+            prop_assert_eq!(ruling.obligations(), decision.obligations());
         }
     }
 }

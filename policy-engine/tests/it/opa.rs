@@ -102,6 +102,9 @@ async fn the_rule_that_decides_takes_a_question_of_ours_and_joins_the_device() {
       "decision_id": "019c13ec-9e00-7100-8000-000000000000",
       "result": {
         "allow": true,
+        "needs": {
+          "score": 60.0
+        },
         "obligations": [],
         "reasons": []
       }
@@ -123,7 +126,7 @@ async fn the_rule_that_decides_takes_a_question_of_ours_and_joins_the_device() {
 async fn the_bare_forms_of_v0_and_of_allow_alone() {
     let world = World::new(default_engine());
     let bare = world.post("/v0/data/vouchsafe/decision", EDGE, &question().to_string()).await;
-    assert_eq!(bare.json(), json!({"allow": true, "obligations": [], "reasons": []}));
+    assert_eq!(bare.json(), json!({"allow": true, "obligations": [], "reasons": [], "needs": {"score": 60.0}}));
     let allow = world.post("/v0/data/vouchsafe/decision/allow", EDGE, &question().to_string()).await;
     assert_eq!((allow.status, allow.json()), (StatusCode::OK, json!(true)));
     assert_eq!(world.log.views().len(), 2);

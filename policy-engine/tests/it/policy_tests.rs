@@ -33,6 +33,23 @@ fn the_default_policy_passes_its_own_tests_on_both_evaluators() {
 }
 
 #[test]
+fn every_example_passes_its_own_tests_on_both_evaluators() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/examples");
+    let examples: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let report = run(&Bundle::from_dir(&example).unwrap(), limits()).unwrap();
+        for test in &report.tests {
+            let (name, place, prints) = (&test.name, &test.location, &test.prints);
+            assert_eq!(test.result, TestResult::Passed, "{name} at {place} of {}: {prints:?}", example.display());
+        }
+        assert!(report.tests.len() >= 5, "{}", example.display());
+        assert!(report.differences.is_empty(), "{}: {:#?}", example.display(), report.differences);
+        assert!(report.inputs_compared > 0 && report.passed(), "{}", example.display());
+    }
+}
+
+#[test]
 fn every_outcome_is_told_with_its_place() {
     let tests = "package vouchsafe_test\n\nimport data.vouchsafe\n\n\
                  test_passes if vouchsafe.decision.allow with input as {\"x\": 1}\n\n\

@@ -104,6 +104,9 @@ pub struct AgentContext {
     /// The flow that carries the request.
     #[serde(default)]
     pub network: Option<Network>,
+    /// The obligations that the asker meets, by their codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub understands: Vec<String>,
 }
 
 /// The answer to one evaluation.

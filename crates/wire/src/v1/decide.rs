@@ -26,6 +26,20 @@ pub struct AskDecision {
     pub network: Option<Network>,
     /// What is asked.
     pub request: Request,
+    /// The obligations that the asker meets, by their codes. An allow with another one is a deny.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 64)]
+    pub understands: Vec<String>,
+}
+
+impl AskDecision {
+    /// The most obligations that an asker says it meets.
+    pub const MAX_UNDERSTANDS: usize = 64;
+
+    /// This request, of which nothing else is known.
+    pub fn about(request: Request) -> Self {
+        Self { device: None, user: None, application: None, network: None, request, understands: Vec::new() }
+    }
 }
 
 /// The answer: good for this one request, never to be cached.

@@ -74,7 +74,7 @@ pub(super) async fn evaluations(State(doors): State<Doors>, request: Request) ->
 
 async fn one(decider: &Decider, caller: &Caller, access: Access) -> Result<AccessDecision, Refused> {
     check_belief(caller, &access)?;
-    match decide(decider, caller, Ok(access)).await? {
+    match decide(decider, caller, Ok(access), Some(caller)).await? {
         Ok(decision) => Ok(told(&decision)),
         Err(failed) => Err(Refused::bad_request(failed)),
     }
@@ -87,7 +87,7 @@ async fn many(
     semantic: Semantic,
 ) -> Result<Vec<AccessDecision>, NotDecided> {
     let answer = |access| async move {
-        let outcome = decide(decider, caller, access).await?;
+        let outcome = decide(decider, caller, access, Some(caller)).await?;
         Ok::<_, NotDecided>(outcome.map_or_else(|failed| not_evaluated(&failed), |decision| told(&decision)))
     };
     let (stops_at, reason) = match semantic {
@@ -111,14 +111,16 @@ async fn many(
     Ok(answers)
 }
 
-/// Decides one evaluation. What is no question is no decision either, and is told in words.
+/// Decides one evaluation, for somebody who is told of its obligations or for nobody. What is no question is no decision
+/// either, and is told in words.
 async fn decide(
     decider: &Decider,
     caller: &Caller,
     access: Result<Access, Unacceptable>,
+    told: Option<&Caller>,
 ) -> Result<Result<Decision, String>, NotDecided> {
     let question = match access {
-        Ok(access) => question(access).map_err(|error: NoQuestion| error.to_string()),
+        Ok(access) => question(access, told).map_err(|error: NoQuestion| error.to_string()),
         Err(error) => Err(format!("{error}.")),
     };
     match question {
@@ -132,7 +134,8 @@ async fn decide(
 
 /// Whether a candidate of a search may, as an evaluation of it would say.
 pub(super) async fn is_permitted(decider: &Decider, caller: &Caller, access: Access) -> Result<bool, NotDecided> {
-    let outcome = decide(decider, caller, Ok(access)).await?;
+    // Results are names, without a place for obligations.
+    let outcome = decide(decider, caller, Ok(access), None).await?;
     Ok(outcome.is_ok_and(|decision| decision.outcome() == Outcome::Allow))
 }
 
@@ -147,6 +150,9 @@ fn told(decision: &Decision) -> AccessDecision {
     }
     // Texts always have a JSON form.
     context.insert("reasons".to_owned(), serde_json::to_value(decision.reasons()).unwrap_or_default());
+    if !decision.obligations().is_empty() {
+        context.insert("obligations".to_owned(), serde_json::to_value(decision.obligations()).unwrap_or_default());
+    }
     if !permitted {
         let admin = decision.reasons().iter().map(|reason| format!("{}: {}", reason.code, reason.message));
         let fixes: Vec<_> = decision.reasons().iter().filter_map(|reason| reason.fix.as_deref()).collect();

@@ -75,10 +75,10 @@ pub(super) fn check_belief(caller: &Caller, access: &Access) -> Result<(), NotBe
         .try_for_each(|(_, forward)| caller.may_pass_on(forward))
 }
 
-/// The question of an evaluation.
-pub(super) fn question(access: Access) -> Result<Question, NoQuestion> {
+/// The question of an evaluation. Whoever is told of obligations may meet them; where nobody is, none is met.
+pub(super) fn question(access: Access, told: Option<&Caller>) -> Result<Question, NoQuestion> {
     let agent = access.context.get(AGENT_PLACE).map(AgentContext::deserialize);
-    let AgentContext { mut device, mut user, mut application, network } =
+    let AgentContext { mut device, mut user, mut application, network, understands } =
         agent.transpose().map_err(NoQuestion::Agent)?.unwrap_or_default();
     match Subject::of(&access.subject) {
         Subject::User(subject) => only(&mut user, Some(subject), "user")?,
@@ -89,7 +89,11 @@ pub(super) fn question(access: Access) -> Result<Question, NoQuestion> {
     let resource = format!("{}:{}", access.resource.r#type, access.resource.id);
     let mut request = Request::new(access.action.name.clone(), resource);
     request.access = Some(access);
-    Ok(Question::check(AskDecision { device, user, application, network, request })?)
+    let ask = AskDecision { device, user, application, network, request, understands };
+    Ok(match told {
+        Some(caller) => caller.question(ask)?,
+        None => Question::check(AskDecision { understands: Vec::new(), ..ask })?,
+    })
 }
 
 /// Puts the subject in its place, which has to be free.
@@ -123,7 +127,7 @@ mod tests {
     }
 
     fn asked(subject: Value, context: Value) -> Result<AskDecision, NoQuestion> {
-        question(access(subject, context)).map(|question| question.ask().clone())
+        question(access(subject, context), None).map(|question| question.ask().clone())
     }
 
     const DEVICE: &str = "uws2ljnfuws2ljnfuws2ljnfuws2ljnf";

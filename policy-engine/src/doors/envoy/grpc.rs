@@ -13,10 +13,11 @@ use envoy_types::ext_authz::v3::pb::{
 use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
 use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
+use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 use vouchsafe_http::HttpProblem;
+use vouchsafe_model::obligation::{Obligation, Parameter};
 use vouchsafe_model::{Decision, Outcome};
 
 use crate::doors::forwarded::{
@@ -45,7 +46,9 @@ impl Authorization for ExtAuthz {
         // The filter for TCP connections asks without one, and about nothing that has a name.
         let http = http.ok_or_else(|| Status::invalid_argument("the question is not about an HTTP request"))?;
         let fields = fields_of(http);
-        let decided = forwarded(&attributes, http, &fields).decide(&self.doors, &caller).await;
+        let understands = caller.understands().to_vec();
+        let forwarded = Forwarded { understands, ..forwarded(&attributes, http, &fields) };
+        let decided = forwarded.decide(&self.doors, &caller).await;
         let decided = decided.map_err(|error| not_answered(&caller, error))?;
         Ok(Response::new(answer(&decided, &fields)))
     }
@@ -101,6 +104,7 @@ fn forwarded<'a>(
         source_ip: source.and_then(address_of),
         encrypted,
         names: Names { action: name("action"), resource: name("resource"), application: name("application") },
+        understands: Vec::new(),
     }
 }
 
@@ -179,7 +183,6 @@ fn field(name: &str, value: &str) -> HeaderValueOption {
 
 /// What Envoy may log and match of a decision: `envoy.filters.http.ext_authz`, under `vouchsafe`.
 fn metadata(decision: &Decision) -> Struct {
-    let text = |text: String| Value { kind: Some(Kind::StringValue(text)) };
     let score = match decision.score() {
         Some(score) => Kind::NumberValue(score.score.points()),
         None => Kind::NullValue(0),
@@ -189,10 +192,47 @@ fn metadata(decision: &Decision) -> Struct {
         ("outcome", text(decision.outcome().to_string())),
         ("score", Value { kind: Some(score) }),
         ("policy", text(decision.policy().to_string())),
+        ("obligations", list(decision.obligations().iter().map(obligation).collect())),
     ];
+    Struct { fields: [("vouchsafe".to_owned(), structure(fields))].into() }
+}
+
+fn obligation(obligation: &Obligation) -> Value {
+    let parameter = |parameter: &Parameter| match parameter {
+        Parameter::Flag(value) => Kind::BoolValue(*value),
+        Parameter::Whole(value) => whole(*value),
+        Parameter::Number(value) => Kind::NumberValue(*value),
+        Parameter::Text(value) => Kind::StringValue(value.clone()),
+    };
+    let parameters = obligation.parameters.iter();
+    let parameters = parameters.map(|(name, value)| (name.as_str(), Value { kind: Some(parameter(value)) }));
+    let message = obligation.message.iter().map(|message| ("message", text(message.clone())));
+    let fields = [("code", text(obligation.code.clone())), ("parameters", structure(parameters))];
+    structure(fields.into_iter().chain(message))
+}
+
+/// A number is a double here. One that no double holds would become another, and is told as a text.
+fn whole(value: i64) -> Kind {
+    const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+    if value.unsigned_abs() > EXACT {
+        return Kind::StringValue(value.to_string());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a double holds it")]
+    let value = value as f64;
+    Kind::NumberValue(value)
+}
+
+fn text(text: String) -> Value {
+    Value { kind: Some(Kind::StringValue(text)) }
+}
+
+fn list(values: Vec<Value>) -> Value {
+    Value { kind: Some(Kind::ListValue(ListValue { values })) }
+}
+
+fn structure<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let ours = Value { kind: Some(Kind::StructValue(Struct { fields })) };
-    Struct { fields: [("vouchsafe".to_owned(), ours)].into() }
+    Value { kind: Some(Kind::StructValue(Struct { fields })) }
 }
 
 /// No answer: for Envoy an error, at which it denies.

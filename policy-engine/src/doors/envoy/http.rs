@@ -106,5 +106,7 @@ fn forwarded<'a>(
         source_ip: last_address(points_field(headers, "x-forwarded-for")?),
         encrypted: scheme.eq_ignore_ascii_case(b"https"),
         names: Names::default(),
+        // The answer has no place for obligations.
+        understands: Vec::new(),
     })
 }

@@ -87,6 +87,8 @@ impl Dialect {
             source_ip: fields.address(headers)?,
             encrypted: scheme.eq_ignore_ascii_case(b"https"),
             names: Names::default(),
+            // The answer has no place for obligations.
+            understands: Vec::new(),
         })
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Forwarded<'a> {
     pub(crate) encrypted: bool,
     /// What the point was set up to call these, in place of method and URL.
     pub(crate) names: Names,
+    /// The obligations that the point meets. It has to be told of them in the answer: where that has no place for them, none.
+    pub(crate) understands: Vec<String>,
 }
 
 /// What a point was set up to call things.
@@ -104,7 +106,7 @@ impl Forwarded<'_> {
             Err(fault) => {
                 let resource = resource_of(&refused).unwrap_or_else(|| refused.path.clone());
                 let request = Request { http: Some(refused.clone()), ..Request::new(refused.method, resource) };
-                let ask = AskDecision { device, user: None, application: None, network: Some(network), request };
+                let ask = AskDecision { device, network: Some(network), ..AskDecision::about(request) };
                 let question = Question::check(ask).map_err(NotDecided::from)?;
                 let answer = doors.decider.deny(question, fault.reason(), asked_by).await?;
                 Ok(Decided { answer, user: None })
@@ -128,7 +130,8 @@ impl Forwarded<'_> {
         let resource = resource.or_else(|| resource_of(&http)).ok_or(Fault::LongResource)?;
         let request = Request { http: Some(http.clone()), ..Request::new(action.unwrap_or(http.method), resource) };
         let application = application.map(|id| Application { id, version: None });
-        let mut ask = AskDecision { device: None, user: user.clone(), application, network: None, request };
+        let understands = self.understands;
+        let mut ask = AskDecision { user: user.clone(), application, understands, ..AskDecision::about(request) };
         complete(&mut ask);
         Ok((Question::check(ask).map_err(Fault::OutOfBounds)?, user))
     }

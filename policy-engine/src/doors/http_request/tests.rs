@@ -404,7 +404,7 @@ fn is_askable(http: HttpRequest) -> bool {
     let resource = resource_of(&http);
     resource.is_none_or(|resource| {
         let request = Request { http: Some(http.clone()), ..Request::new(http.method.clone(), resource) };
-        let ask = AskDecision { device: None, user: None, application: None, network: None, request };
+        let ask = AskDecision::about(request);
         // Together they may be more than is taken; each by itself is not.
         match Question::check(ask) {
             Ok(_) | Err(crate::question::QuestionError::TooLongTogether { .. }) => true,

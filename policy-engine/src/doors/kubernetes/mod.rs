@@ -126,7 +126,7 @@ async fn answer(
 /// What is on record of a review whose texts are not.
 fn out_of_bounds() -> Result<Question, QuestionError> {
     let request = Request::new("review", "kubernetes:");
-    Question::check(AskDecision { device: None, user: None, application: None, network: None, request })
+    Question::check(AskDecision::about(request))
 }
 
 fn too_large(error: &QuestionError) -> Reason {

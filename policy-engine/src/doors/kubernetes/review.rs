@@ -142,6 +142,8 @@ impl ReviewSpec {
             // The API server takes nobody without authentication, and speaks nothing but TLS.
             network: Some(Network { source_ip: None, authenticated: true, encrypted: true }),
             request: Request { access: Some(access), ..Request::new(verb, id) },
+            // An API server has no way to be told of one.
+            understands: Vec::new(),
         }
     }
 }

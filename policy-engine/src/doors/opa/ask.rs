@@ -23,7 +23,7 @@ use crate::doors::Caller;
 use crate::evaluate::Document;
 use crate::explain;
 use crate::query::Query;
-use crate::question::Question;
+use crate::question::{Question, QuestionError};
 use crate::ruling::UNDEFINED;
 
 /// The rule that decides, as paths name it.
@@ -153,6 +153,32 @@ struct Answered {
     has_rule: bool,
 }
 
+/// What is told of a decision.
+#[derive(Clone, Copy)]
+enum Form {
+    /// All that the policy may say.
+    Document,
+    /// Yes or no.
+    Allow,
+}
+
+impl Form {
+    fn question(self, caller: &Caller, ask: AskDecision) -> Result<Question, QuestionError> {
+        match self {
+            Self::Document => caller.question(ask),
+            // Yes and no have no place for obligations: none is met.
+            Self::Allow => Question::check(AskDecision { understands: Vec::new(), ..ask }),
+        }
+    }
+
+    fn tell(self, decision: &Decision) -> Value {
+        match self {
+            Self::Document => document_of(decision),
+            Self::Allow => (decision.outcome() == Outcome::Allow).into(),
+        }
+    }
+}
+
 /// A rule and what it saw.
 struct Seen {
     rule: String,
@@ -181,27 +207,20 @@ impl Opa {
 
     async fn answer(&self, caller: &Caller, asked: Asked<'_>) -> Result<Answered, Fault> {
         match asked.path.strip_prefix('/') {
-            Some(DECISION) => self.decide(caller, asked, |decision| Some(document_of(decision))).await,
-            Some(DECISION_ALLOW) => {
-                self.decide(caller, asked, |decision| Some((decision.outcome() == Outcome::Allow).into())).await
-            }
+            Some(DECISION) => self.decide(caller, asked, Form::Document).await,
+            Some(DECISION_ALLOW) => self.decide(caller, asked, Form::Allow).await,
             _ => self.query(caller, asked).await,
         }
     }
 
     /// Asks the rule that decides. What is answered is made from the decision and not from what the policy said: a value
     /// that was read as a deny for its shape must not look like an allow to somebody who reads it otherwise.
-    async fn decide(
-        &self,
-        caller: &Caller,
-        asked: Asked<'_>,
-        tell: impl FnOnce(&Decision) -> Option<Value>,
-    ) -> Result<Answered, Fault> {
+    async fn decide(&self, caller: &Caller, asked: Asked<'_>, form: Form) -> Result<Answered, Fault> {
         let missing = || Fault::parameter("the input is missing: a question, as POST /v1/decision has it");
         let input = asked.input.ok_or_else(missing)?;
         let ask = AskDecision::deserialize(&input).map_err(|error| Fault::parameter(format!("input: {error}")))?;
         caller.may_ask(&ask)?;
-        let question = Question::check(ask)?;
+        let question = form.question(caller, ask)?;
         let explained = asked.parameters.explain.map(|_| question.clone());
         let decider = &self.doors.decider;
         let answer = decider.decide(question, Some(caller.identity().clone())).await?;
@@ -211,7 +230,7 @@ impl Opa {
             rule: vouchsafe_policies::ENTRY_POINT.to_owned(),
             input: Document::of(&decider.engine.input(&question, decision.decided_at())),
         });
-        Ok(Answered { value: if is_undefined { None } else { tell(&decision) }, seen, has_rule: true, decision, took })
+        Ok(Answered { value: (!is_undefined).then(|| form.tell(&decision)), seen, has_rule: true, decision, took })
     }
 
     /// Asks another rule. When no rule of this path may be asked about, it is as undefined as one without a value, and as
@@ -267,7 +286,14 @@ fn document_of(decision: &Decision) -> Value {
         Value::Object(told)
     };
     let reasons: Vec<Value> = decision.reasons().iter().map(reason).collect();
-    json!({"allow": decision.outcome() == Outcome::Allow, "reasons": reasons, "obligations": []})
+    let allow = decision.outcome() == Outcome::Allow;
+    let obligations = decision.obligations();
+    match decision.required_score() {
+        Some(score) => {
+            json!({"allow": allow, "reasons": reasons, "obligations": obligations, "needs": {"score": score}})
+        }
+        None => json!({"allow": allow, "reasons": reasons, "obligations": obligations}),
+    }
 }
 
 /// What follows the prefix in a path, undecoded.

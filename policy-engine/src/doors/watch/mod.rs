@@ -37,7 +37,6 @@ use watcher::{Told, Watcher};
 use super::native::{not_decided, unacceptable};
 use super::{Caller, Doors};
 use crate::decider::Decider;
-use crate::question::Question;
 
 /// How watches are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +145,7 @@ async fn begin(
     options: WatchOptions,
 ) -> Result<Response, HttpProblem> {
     caller.may_ask_natively(&ask)?;
-    let question = Question::check(ask).map_err(|error| unacceptable("", &error))?;
+    let question = caller.question(ask).map_err(|error| unacceptable("", &error))?;
     let place = doors.watches.enter(caller.identity())?;
     let decider: Arc<Decider> = doors.decider.clone();
     let until = proven.get::<Peer>().map(|peer| peer.not_after);

@@ -41,6 +41,9 @@ pub struct WatchQuery {
     action: String,
     /// To what.
     resource: String,
+    /// The obligations that the asker meets, by their codes, separated by commas.
+    #[serde(default)]
+    understands: Option<String>,
     /// A score: when that of the device falls below it, it is told too. Without, it is the one that the policy says is needed.
     #[serde(default)]
     minimum_score: Option<f64>,
@@ -64,8 +67,11 @@ impl WatchOptions {
 
 impl WatchQuery {
     pub(super) fn into_question(self) -> (AskDecision, WatchOptions) {
-        let roles = self.roles.as_deref().unwrap_or_default().split(',').filter(|role| !role.is_empty());
-        let roles = roles.map(str::to_owned).collect();
+        let listed = |list: Option<&str>| {
+            let entries = list.unwrap_or_default().split(',').filter(|entry| !entry.is_empty());
+            entries.map(str::to_owned).collect()
+        };
+        let (roles, understands) = (listed(self.roles.as_deref()), listed(self.understands.as_deref()));
         let is_described = self.source_ip.is_some() || self.authenticated.is_some() || self.encrypted.is_some();
         let network = Network {
             source_ip: self.source_ip,
@@ -78,6 +84,7 @@ impl WatchQuery {
             application: self.application.map(|id| Application { id, version: None }),
             network: is_described.then_some(network),
             request: Request::new(self.action, self.resource),
+            understands,
         };
         (ask, WatchOptions { minimum_score: self.minimum_score })
     }

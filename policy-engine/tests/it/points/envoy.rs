@@ -21,7 +21,7 @@ use super::support::{EDGE, PLAIN, STRANGER, World, escaped_pem, field, spiffe, t
 use crate::fixtures::{ALLOW_ALL, device, policy};
 
 /// A request of device 1 for the wiki, as Envoy describes it.
-fn request(fields: &[(&str, &str)]) -> CheckRequest {
+pub(super) fn request(fields: &[(&str, &str)]) -> CheckRequest {
     let raw = |(key, value): &(&str, &str)| HeaderValue {
         key: (*key).to_owned(),
         value: String::new(),
@@ -58,7 +58,7 @@ fn source(request: &mut CheckRequest) -> &mut Peer {
     request.attributes.as_mut().unwrap().source.as_mut().unwrap()
 }
 
-async fn check_as(world: &World, identity: &str, request: CheckRequest) -> Result<CheckResponse, Status> {
+pub(super) async fn check_as(world: &World, identity: &str, request: CheckRequest) -> Result<CheckResponse, Status> {
     let answer = AuthorizationClient::new(world.router(identity)).check(request).await?.into_inner();
     Ok(answer)
 }
@@ -68,7 +68,7 @@ async fn check(world: &World, request: CheckRequest) -> CheckResponse {
 }
 
 /// Yes or no, and the codes of the reasons of a no.
-fn in_short(answer: &CheckResponse) -> (bool, Vec<String>) {
+pub(super) fn in_short(answer: &CheckResponse) -> (bool, Vec<String>) {
     match answer.http_response.as_ref().unwrap() {
         HttpResponse::OkResponse(_) => (true, Vec::new()),
         HttpResponse::DeniedResponse(denied) => {
@@ -423,7 +423,7 @@ fn prost_len(request: &CheckRequest) -> usize {
 }
 
 /// The HTTP service of the filter.
-fn sent_on(path: &str) -> axum::http::request::Builder {
+pub(super) fn sent_on(path: &str) -> axum::http::request::Builder {
     Request::get(format!("/v1/envoy{path}")).header("host", "wiki.example.org").header("x-forwarded-proto", "https")
 }
 

@@ -8,10 +8,10 @@ use vouchsafe_model::DeviceState;
 use super::support::{EDGE, PLAIN, STRANGER, World, base64, escaped_pem, field, text};
 use crate::fixtures::{ALLOW_ALL, device, policy};
 
-type Fields<'a> = Vec<(&'a str, String)>;
+pub(super) type Fields<'a> = Vec<(&'a str, String)>;
 
 /// What each proxy sends of a request of device 1, and the name of the field that has the path.
-fn proxies(world: &World) -> [(&'static str, &'static str, Fields<'static>); 3] {
+pub(super) fn proxies(world: &World) -> [(&'static str, &'static str, Fields<'static>); 3] {
     let own = |value: &str| value.to_owned();
     let forwarded = || {
         vec![
@@ -37,7 +37,7 @@ fn proxies(world: &World) -> [(&'static str, &'static str, Fields<'static>); 3] 
     [("nginx", "x-original-uri", nginx), ("traefik", "x-forwarded-uri", traefik), ("caddy", "x-forwarded-uri", caddy)]
 }
 
-async fn ask_as(world: &World, identity: &str, dialect: &str, fields: &[(&str, String)]) -> Response {
+pub(super) async fn ask_as(world: &World, identity: &str, dialect: &str, fields: &[(&str, String)]) -> Response {
     let request = Request::get(format!("/v1/forward-auth/{dialect}")).header("host", "engine.example.org");
     let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, value));
     world.send(identity, request.header("cookie", "a=hunter2").body(Body::empty()).unwrap()).await

@@ -10,7 +10,7 @@ use crate::fixtures::{ALLOW_ALL, device, policy};
 
 const PATH: &str = "/v1/kubernetes/authorize";
 
-async fn post_as(world: &World, identity: &str, path: &str, review: &Value) -> (u16, Value) {
+pub(super) async fn post_as(world: &World, identity: &str, path: &str, review: &Value) -> (u16, Value) {
     let request = Request::post(path).header("content-type", "application/json").body(Body::from(review.to_string()));
     let answer = world.send(identity, request.unwrap()).await;
     (answer.status().as_u16(), serde_json::from_str(&text(answer).await).unwrap())
@@ -27,7 +27,7 @@ async fn status(world: &World, path: &str, review: &Value) -> (bool, bool, Strin
 }
 
 /// As an API server sends it, fields that are not read among it.
-fn review() -> Value {
+pub(super) fn review() -> Value {
     json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

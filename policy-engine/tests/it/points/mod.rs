@@ -3,5 +3,6 @@
 mod envoy;
 mod forward_auth;
 mod kubernetes;
+mod obligations;
 mod support;
 mod watch;

@@ -31,6 +31,8 @@ use crate::fixtures::{NOW, device, good_record, limits};
 pub(super) const EDGE: &str = "spiffe://example.org/enforcement/edge";
 /// A point that is registered to pass on HTTP requests alone.
 pub(super) const PLAIN: &str = "spiffe://example.org/enforcement/plain";
+/// A point that is registered for the same and meets the obligation `step_up`.
+pub(super) const MEETS: &str = "spiffe://example.org/enforcement/meets";
 /// A point that nobody registered.
 pub(super) const STRANGER: &str = "spiffe://example.org/enforcement/stranger";
 
@@ -115,7 +117,9 @@ impl World {
         let point = |name: &str, forwards: &str| -> PointSettings {
             serde_json::from_str(&format!(r#"{{"name": "{name}", "forwards": {forwards}}}"#)).unwrap()
         };
-        let points = [point("edge", r#"["device", "user", "http"]"#), point("plain", r#"["http"]"#)];
+        let meets = r#"{"name": "meets", "forwards": ["device", "user", "http"], "understands": ["step_up"]}"#;
+        let meets = serde_json::from_str(meets).unwrap();
+        let points = [point("edge", r#"["device", "user", "http"]"#), point("plain", r#"["http"]"#), meets];
         let doors = Doors::new(decider, PageKey::new(&[7; 32])).with_points(Points::new(points).unwrap());
         Self { doors, log, certificate }
     }

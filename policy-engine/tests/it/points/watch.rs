@@ -35,7 +35,7 @@ fn world(bundle: &Bundle) -> World {
 }
 
 /// The doors for a peer whose certificate is good for so long.
-fn router(world: &World, identity: &str, valid: Duration) -> Router {
+pub(super) fn router(world: &World, identity: &str, valid: Duration) -> Router {
     let peer = Peer {
         identity: identity.parse().unwrap(),
         certificate_digest: Sha256Digest::new([0; 32]),
@@ -45,20 +45,20 @@ fn router(world: &World, identity: &str, valid: Duration) -> Router {
     routes(&world.doors).layer(axum::Extension(peer))
 }
 
-const A_DAY: Duration = Duration::from_secs(86_400);
+pub(super) const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// The events of a watch.
-struct Events {
+pub(super) struct Events {
     body: Body,
     unread: String,
 }
 
 impl Events {
-    async fn of(world: &World, query: &str) -> Self {
+    pub(super) async fn of(world: &World, query: &str) -> Self {
         Self::through(router(world, EDGE, A_DAY), query).await
     }
 
-    async fn through(router: Router, query: &str) -> Self {
+    pub(super) async fn through(router: Router, query: &str) -> Self {
         let request = Request::get(format!("/v1/watch?{query}")).body(Body::empty()).unwrap();
         let answer = router.oneshot(request).await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -92,7 +92,7 @@ impl Events {
         }
     }
 
-    async fn expect(&mut self, event: &str) -> Value {
+    pub(super) async fn expect(&mut self, event: &str) -> Value {
         let (told, data) = self.news().await;
         assert_eq!(told, event, "{data}");
         data
@@ -100,7 +100,7 @@ impl Events {
 }
 
 /// What device 1 is watched for here; the default policy allows it.
-fn query() -> String {
+pub(super) fn query() -> String {
     format!("device={}&action=connect&resource=wss://chat.example.org/&authenticated=true&encrypted=true", device(1))
 }
 
