@@ -9,6 +9,8 @@
 
 pub mod candidates;
 pub mod changes;
+mod charge;
+mod comparison;
 mod compile;
 pub mod confined;
 pub mod decide;
@@ -29,6 +31,7 @@ pub mod testing;
 pub mod trial;
 pub mod written;
 
+pub use charge::{ActivateError, Gate};
 pub use compile::evaluator_of;
 pub use compile::{
     Choose, CompileError, EvaluatorKind, Finding, FindingKind, GateError, Inexact, Location, RegoVersion, Severity,

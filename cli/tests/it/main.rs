@@ -27,5 +27,7 @@ mod policy_eval;
 mod produce;
 mod quote;
 mod result;
+mod serve_policy;
+mod server;
 mod support;
 mod usage;

@@ -9,6 +9,7 @@
 
 mod authzen;
 mod callers;
+mod charge;
 mod default_policy;
 mod doors;
 mod engine;
