@@ -1,7 +1,7 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
-//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`), refused
-//! (`image check --strict`, `image merge`, `policy check`), something failed (`appraise`, `policy eval`) or is not as it was
+//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`, `policy verify`), refused
+//! (`image check --strict`, `image merge`, `policy check`, the policy of `serve`), something failed (`appraise`, `policy eval`) or is not as it was
 //! written (`log verify`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
@@ -52,7 +52,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(&args)?,
-        Command::Serve(args) => serve::run(&args)?,
+        Command::Serve(args) => return serve::run(&args),
         Command::Token(args) => return operate(Operation::Token(args)),
         Command::Device(args) => return operate(Operation::Device(args)),
         Command::Image(ImageArgs { profile, command }) => {

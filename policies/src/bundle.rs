@@ -179,6 +179,12 @@ impl Bundle {
         Self { policies: self.policies.clone(), tests: self.tests.clone(), data, hash: finish(context) }
     }
 
+    /// The same without its tests, under the same name.
+    #[must_use]
+    pub fn without_tests(&self) -> Self {
+        Self { tests: Vec::new(), ..self.clone() }
+    }
+
     /// The policies, in the order of their paths.
     pub fn policies(&self) -> &[SourceFile] {
         &self.policies

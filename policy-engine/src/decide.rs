@@ -1,9 +1,10 @@
 //! One decision, made anew.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use vouchsafe_model::decision::Ruling;
 use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{Decision, DecisionId, Outcome, Reason, Sha256Digest, Timestamp};
@@ -12,18 +13,19 @@ use vouchsafe_wire::v1::agent::PolicyInput;
 use vouchsafe_wire::v1::authzen::SearchRequest;
 
 use crate::candidates::{Candidates, SearchInput};
-use crate::compile::{Choose, CompileError, EvaluatorKind, Inexact};
-use crate::entry_points::EntryPoints;
-use crate::evaluate::{Document, EvaluationError, EvaluationLimits, Pool};
+use crate::charge::{ActivateError, Active, Charge, Gate};
+use crate::comparison::Comparison;
+use crate::compile::{CompileError, EvaluatorKind, Inexact};
+use crate::evaluate::{Document, EvaluationError, EvaluationLimits};
 use crate::input::assemble;
 use crate::known::{KnownDevice, Seen};
 use crate::log::LogEntry;
-use crate::log::mask::{Mask, MaskError};
+use crate::log::mask::MaskError;
 use crate::query::{DataApi, EntryPoint, Query};
 use crate::question::Question;
 use crate::records::RecordTable;
 use crate::wanted::Wanted;
-use crate::written::{DataChange, DataPath, WriteError, Written};
+use crate::written::{DataChange, DataPath, WriteError};
 use crate::{metrics, ruling};
 
 /// The records are not loaded yet, so nothing is known of any device.
@@ -32,23 +34,8 @@ pub const NOT_READY: &str = "records.not_ready";
 /// Decides by the policy in charge, over the records in memory. No decision is ever kept and used again.
 pub struct PolicyEngine {
     records: Arc<RecordTable>,
-    active: ArcSwap<Active>,
-    settings: EngineSettings,
-    entry_points: Vec<EntryPoint>,
-    /// Held while another policy is made and put in charge, so that none is made over what is no longer there.
-    written: Mutex<Written>,
-}
-
-/// The policy in charge.
-struct Active {
-    hash: Sha256Digest,
-    bundle: Arc<Bundle>,
-    /// Which evaluator it was put in charge on. Data that is written over it does not change that.
-    choose: Choose,
-    pool: Pool,
-    /// What it leaves out of the decision log, if it says anything of that.
-    mask: Option<Mask>,
-    entry_points: EntryPoints,
+    pub(crate) charge: Charge,
+    comparison: OnceLock<Comparison>,
 }
 
 /// What the policy said, and what it said it of.
@@ -88,7 +75,8 @@ impl PolicyEngine {
         Self::with_data_api(bundle, records, settings, DataApi::default())
     }
 
-    /// An engine with this policy in charge, of which also other rules may be asked about.
+    /// An engine with this policy in charge, of which also other rules may be asked about. Neither this policy nor a later
+    /// one goes through the gate.
     ///
     /// # Errors
     /// When the bundle cannot be put in charge, or lacks one of the rules.
@@ -98,81 +86,99 @@ impl PolicyEngine {
         settings: EngineSettings,
         data_api: DataApi,
     ) -> Result<Self, CompileError> {
-        Self::with_choice(bundle, Choose::ByThePolicy, records, settings, data_api)
+        let charge = Charge::ungated(bundle, settings, data_api)?;
+        Ok(Self { records, charge, comparison: OnceLock::new() })
     }
 
-    /// The same, on an evaluator that was chosen beforehand.
+    /// An engine with this policy in charge, into which this policy and every later one comes through a gate.
     ///
     /// # Errors
-    /// When the bundle cannot be put in charge, or lacks one of the rules.
-    pub fn with_choice(
+    /// When the bundle does not pass the gate, or cannot be put in charge.
+    pub fn gated(
+        gate: Gate,
         bundle: &Bundle,
-        choose: Choose,
         records: Arc<RecordTable>,
         settings: EngineSettings,
         data_api: DataApi,
-    ) -> Result<Self, CompileError> {
-        let DataApi { entry_points, danger_writable } = data_api.checked()?;
-        let active = Active::compile(bundle, choose, settings, &entry_points)?;
-        let written = Mutex::new(Written::nothing_over(bundle.clone(), danger_writable));
-        Ok(Self { records, active: ArcSwap::from_pointee(active), settings, entry_points, written })
+    ) -> Result<Self, ActivateError> {
+        let charge = Charge::gated(gate, bundle, settings, data_api)?;
+        Ok(Self { records, charge, comparison: OnceLock::new() })
     }
 
     /// Puts another policy in charge, with what was written over the old one. Decisions that are under way end by the old
-    /// one; all that begin later are by the new.
+    /// one; all that begin later are by the new. Waits for the gate.
     ///
     /// # Errors
-    /// When the bundle cannot be put in charge. The old policy then stays.
-    pub fn activate(&self, bundle: &Bundle) -> Result<Sha256Digest, CompileError> {
-        self.activate_with_choice(bundle, Choose::ByThePolicy)
-    }
-
-    /// Puts another policy in charge, on an evaluator that was chosen beforehand.
-    ///
-    /// # Errors
-    /// When the bundle cannot be put in charge. The old policy then stays.
-    pub fn activate_with_choice(&self, bundle: &Bundle, choose: Choose) -> Result<Sha256Digest, CompileError> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = written.over(bundle.clone());
-        let hash = self.put_in_charge(&over, choose)?;
-        *written = over;
-        Ok(hash)
-    }
-
-    /// Writes data over that of the bundle, where the settings allow it. It decides from the next question on. Waits while
-    /// the policy is compiled with it.
-    ///
-    /// # Errors
-    /// When it may not be written there, or the policy does not go together with it. Nothing is changed then.
-    pub fn write_data(&self, path: &DataPath, change: DataChange) -> Result<Sha256Digest, WriteError> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = written.changed(path, change)?;
-        let hash = self.put_in_charge(&changed, self.active.load().choose).map_err(WriteError::Refused)?;
-        *written = changed;
-        Ok(hash)
-    }
-
-    fn put_in_charge(&self, written: &Written, choose: Choose) -> Result<Sha256Digest, CompileError> {
-        let active = Active::compile(&written.bundle(), choose, self.settings, &self.entry_points)?;
-        let hash = active.hash;
-        self.active.store(Arc::new(active));
+    /// When the bundle does not pass the gate, or cannot be put in charge. The old policy then stays.
+    pub fn activate(&self, bundle: &Bundle) -> Result<Sha256Digest, ActivateError> {
+        let hash = self.charge.activate(bundle)?;
         self.records.changes().tell_all();
         Ok(hash)
     }
 
+    /// Writes data over that of the bundle, where the settings allow it. It decides from the next question on. Waits while
+    /// the policy goes through the gate with it.
+    ///
+    /// # Errors
+    /// When it may not be written there, or the policy does not go together with it. Nothing is changed then.
+    pub fn write_data(&self, path: &DataPath, change: DataChange) -> Result<Sha256Digest, WriteError> {
+        let hash = self.charge.write_data(path, change)?;
+        self.records.changes().tell_all();
+        Ok(hash)
+    }
+
+    /// From now on, holds one in so many decisions of the fast evaluator against what the reference evaluator makes of the
+    /// same input, after the answer. At the first difference the reference evaluator decides.
+    ///
+    /// # Errors
+    /// When no thread could be made.
+    pub fn compare_one_in(self: &Arc<Self>, one_in: NonZeroU32) -> io::Result<()> {
+        let comparison = Comparison::start(one_in, Arc::downgrade(self))?;
+        // Whoever came first is as good.
+        let _ = self.comparison.set(comparison);
+        Ok(())
+    }
+
+    /// Leaves a policy to the reference evaluator, of which the fast one was caught making something else.
+    pub(crate) fn distrust_fast(&self, active: &Active) {
+        if self.charge.distrust_fast(active) {
+            tracing::error!(policy = %active.hash(), evaluator = "reference", "the reference evaluator decides from now on");
+            self.records.changes().tell_all();
+        }
+    }
+
+    /// From now on, denies whatever is asked, for this reason. The policy is not asked.
+    pub fn withhold(&self, reason: Reason) {
+        self.charge.withhold(Some(reason));
+        self.records.changes().tell_all();
+    }
+
+    /// Why everything is denied without asking the policy, if it is.
+    pub fn withheld(&self) -> Option<Reason> {
+        self.charge.withheld().as_deref().cloned()
+    }
+
+    /// Decides by the policy again.
+    pub fn resume(&self) {
+        if self.charge.withheld().is_some() {
+            self.charge.withhold(None);
+            self.records.changes().tell_all();
+        }
+    }
+
     /// The hash of the policy in charge.
     pub fn policy(&self) -> Sha256Digest {
-        self.active.load().hash
+        self.charge.active().hash()
     }
 
     /// The bundle in charge.
     pub fn bundle(&self) -> Arc<Bundle> {
-        self.active.load().bundle.clone()
+        self.charge.active().bundle().clone()
     }
 
     /// The rules that may be asked about besides the one that decides.
     pub fn entry_points(&self) -> &[EntryPoint] {
-        &self.entry_points
+        self.charge.entry_points()
     }
 
     /// What the policy decides over, for a question at an instant: all of it, whatever of it the policy looks at.
@@ -183,7 +189,7 @@ impl PolicyEngine {
 
     /// Which evaluator decides, and why it is not the fast one if it is not.
     pub fn evaluator(&self) -> (EvaluatorKind, Vec<Inexact>) {
-        let active = self.active.load();
+        let active = self.charge.active();
         (active.pool.kind(), active.pool.because().to_vec())
     }
 
@@ -194,7 +200,7 @@ impl PolicyEngine {
 
     /// Whether it can do anything but deny.
     pub fn is_ready(&self) -> bool {
-        self.records.is_ready()
+        self.records.is_ready() && self.charge.withheld().is_none()
     }
 
     /// Decides a question at an instant. Takes some 25 µs and waits for nothing.
@@ -214,10 +220,14 @@ impl PolicyEngine {
         entropy: &[u8; 10],
     ) -> (Decision, Seen) {
         let started = Instant::now();
-        let active = self.active.load();
-        let Ruled { ruling, score, seen } = self.rule(&active, question, now);
+        let active = self.charge.active();
         let id = DecisionId::new(now, entropy);
-        let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash);
+        let Ruled { ruling, score, seen } = self.rule(&active, question, now, |input, outcome| {
+            if let Some(comparison) = self.comparison.get() {
+                comparison.offer(&active, id, entropy, input, outcome);
+            }
+        });
+        let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash());
         let decision = of_revision(decision, seen.device());
         metrics::decided(decision.outcome(), started.elapsed());
         (decision, seen)
@@ -228,7 +238,7 @@ impl PolicyEngine {
     /// # Errors
     /// When the policy says what cannot be followed: the entry must then not be logged, and the decision not answered.
     pub fn mask(&self, entry: LogEntry) -> Result<LogEntry, MaskError> {
-        match &self.active.load().mask {
+        match &self.charge.active().mask {
             Some(mask) => mask.apply(entry),
             None => Ok(entry),
         }
@@ -245,7 +255,7 @@ impl PolicyEngine {
 
     /// What the ruling on a question would be at an instant, if nothing came between. It is nobody's answer.
     pub fn foresee(&self, question: &Question, at: Timestamp) -> Ruling {
-        self.rule(&self.active.load(), question, at).ruling
+        self.rule(&self.charge.active(), question, at, |_, _| ()).ruling
     }
 
     /// Whom or what a search looks among, as the policy says at an instant.
@@ -253,9 +263,9 @@ impl PolicyEngine {
     /// # Errors
     /// When the rule that says so fails.
     pub async fn candidates(&self, search: &SearchRequest, now: Timestamp) -> Result<Candidates, EvaluationError> {
-        let active = self.active.load_full();
+        let active = self.charge.active_for_long();
         let Some(rule) = active.entry_points.search() else {
-            return Ok(Candidates::in_data(active.bundle.data(), search));
+            return Ok(Candidates::in_data(active.bundle().data(), search));
         };
         let found = active.entry_points.evaluate(Some(rule), Document::of(&SearchInput::of(search, now))).await?;
         Ok(Candidates::listed(Some(&found.to_json()), search))
@@ -270,19 +280,20 @@ impl PolicyEngine {
         entropy: &[u8; 10],
     ) -> (Decision, Result<Document, EvaluationError>) {
         let started = Instant::now();
-        let active = self.active.load_full();
+        let active = self.charge.active_for_long();
         let (device, known) = (query.question().ask().device, self.known(query.question()));
         let record = known.as_deref().map(KnownDevice::record);
         let score = record.map(|record| record.curve.explain_at(now));
-        let (ruling, outcome) = if self.records.is_ready() {
+        let (ruling, outcome) = if let Some(denied) = self.denied_unasked() {
+            // Whatever the rule would make of what is not known yet, nobody should act upon it.
+            let message = denied.reasons().first().map(|reason| reason.code.clone()).unwrap_or_default();
+            (denied, Err(EvaluationError::Failed { message }))
+        } else {
             let joined = || assemble(query.question(), record, now, &Wanted::All).input;
             let outcome = active.entry_points.evaluate(query.entry_point(), query.input(joined)).await;
             (ruling::of_value(&query.asked().rule, &outcome), outcome)
-        } else {
-            // Whatever the rule would make of devices that are not known yet, nobody should act upon it.
-            (not_ready(), Err(EvaluationError::Failed { message: NOT_READY.to_owned() }))
         };
-        let decision = Decision::new(DecisionId::new(now, entropy), now, ruling, device, score, active.hash);
+        let decision = Decision::new(DecisionId::new(now, entropy), now, ruling, device, score, active.hash());
         let decision = of_revision(decision, known.as_deref());
         metrics::decided(decision.outcome(), started.elapsed());
         (decision, outcome)
@@ -293,16 +304,32 @@ impl PolicyEngine {
         self.records.get(&question.ask().device?)
     }
 
-    fn rule(&self, active: &Active, question: &Question, now: Timestamp) -> Ruled {
-        if !self.records.is_ready() {
-            return Ruled { ruling: not_ready(), score: None, seen: Seen::Nothing };
+    fn rule(
+        &self,
+        active: &Active,
+        question: &Question,
+        now: Timestamp,
+        evaluated: impl FnOnce(&Document, &Result<Document, EvaluationError>),
+    ) -> Ruled {
+        if let Some(ruling) = self.denied_unasked() {
+            return Ruled { ruling, score: None, seen: Seen::Nothing };
         }
         let known = self.known(question);
         let wanted = active.pool.wanted();
         let assembled = assemble(question, known.as_deref().map(KnownDevice::record), now, wanted);
-        let outcome = active.pool.evaluate(&Document::of_wanted(&assembled.input, wanted));
+        let input = Document::of_wanted(&assembled.input, wanted);
+        let outcome = active.pool.evaluate(&input);
+        evaluated(&input, &outcome);
         let ruling = ruling::for_asker(ruling::read(outcome), &question.ask().understands);
         Ruled { ruling, score: assembled.score, seen: known.into() }
+    }
+
+    /// The ruling while no policy may be asked.
+    fn denied_unasked(&self) -> Option<Ruling> {
+        if !self.records.is_ready() {
+            return Some(not_ready());
+        }
+        self.charge.withheld().as_deref().map(|reason| Ruling::deny(vec![reason.clone()]))
     }
 }
 
@@ -316,19 +343,4 @@ fn of_revision(decision: Decision, known: Option<&KnownDevice>) -> Decision {
 
 fn not_ready() -> Ruling {
     Ruling::deny_because(NOT_READY, "The engine does not know its devices yet. Ask again in a moment.")
-}
-
-impl Active {
-    fn compile(
-        bundle: &Bundle,
-        choose: Choose,
-        settings: EngineSettings,
-        entry_points: &[EntryPoint],
-    ) -> Result<Self, CompileError> {
-        let threads = settings.threads.clamp(1, EngineSettings::MAX_THREADS);
-        let pool = Pool::compile(bundle, settings.limits, threads, choose)?;
-        let entry_points = EntryPoints::compile(bundle, entry_points, settings.limits, threads)?;
-        let mask = Mask::compile(bundle, settings.limits)?;
-        Ok(Self { hash: bundle.hash(), bundle: Arc::new(bundle.clone()), choose, pool, mask, entry_points })
-    }
 }

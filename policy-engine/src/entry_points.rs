@@ -16,7 +16,7 @@ use crate::query::EntryPoint;
 
 /// The stack of an evaluating thread, in bytes: some 30 KiB for each of 32 rules of 64 expressions. Only what is used is
 /// ever committed.
-const STACK: usize = 64 * 1024 * 1024;
+pub(crate) const STACK: usize = 64 * 1024 * 1024;
 /// The most questions that wait for a thread. Further ones wait outside, within their time.
 const MAX_QUEUE: usize = 256;
 

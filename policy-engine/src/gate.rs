@@ -119,7 +119,7 @@ fn failure(test: &TestOutcome) -> Option<Finding> {
 }
 
 /// Why a policy cannot be used at all.
-fn refused(error: &CompileError) -> Finding {
+pub(crate) fn refused(error: &CompileError) -> Finding {
     let of = |code, message: &str, instead: &str| {
         let (location, message) = compile::told(message);
         Finding::error(code, location, message, instead)

@@ -9,6 +9,8 @@
 
 pub mod candidates;
 pub mod changes;
+mod charge;
+mod comparison;
 mod compile;
 pub mod confined;
 pub mod decide;
@@ -31,6 +33,7 @@ pub mod trial;
 pub mod wanted;
 pub mod written;
 
+pub use charge::{ActivateError, Gate};
 pub use compile::evaluator_of;
 pub use compile::{
     Choose, CompileError, EvaluatorKind, Finding, FindingKind, GateError, Inexact, Location, RegoVersion, Severity,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use vouchsafe_policies::Bundle;
 use vouchsafe_wire::v1::opa::{PatchOperation, PatchVerb};
 
-use crate::compile::CompileError;
+use crate::charge::ActivateError;
 
 /// The most that everything written may be together as JSON, in bytes.
 pub const MAX_WRITTEN_LEN: usize = 1024 * 1024;
@@ -79,7 +79,7 @@ pub enum WriteError {
     TooLarge,
     /// The policy does not go together with it.
     #[error("the policy does not go together with this data")]
-    Refused(#[source] CompileError),
+    Refused(#[source] ActivateError),
 }
 
 impl DataPath {

@@ -110,13 +110,17 @@ const TAIL: &str = r#"
 # max_age_secs = 900
 
 [policy]
-# A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Test it: vouchsafe policy test DIR
+# A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Try it: vouchsafe policy check DIR. The
+# server reads it again on SIGHUP; what does not pass the gate changes nothing.
 # dir = "policies"
 # Rules that OPA's clients may ask about besides data.vouchsafe.decision: "data.authz.allow" is POST /v1/data/authz/allow.
 # entry_points = []
 # Paths below which operators may write data: "bans" is PUT /v1/data/bans. Nobody signs it, no test sees it, a restart
 # forgets it.
 # danger_writable_data = []
+# One in so many decisions is made once more, after its answer, by the evaluator that follows the language to the letter;
+# 0 is none. At the first difference that one decides from then on.
+# compare_one_in = 1000
 
 # Enforcement points that have a key (vouchsafe point keygen), or pass on what they know of others: the user, device or
 # application that a request comes from, the HTTP request itself. Without an entry, a point with a certificate is believed

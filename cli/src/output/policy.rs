@@ -171,7 +171,7 @@ pub(crate) fn written(dir: &Path, sources: &Sources) -> String {
         &mut text,
         format_args!(
             "\nNext:\n  1. Change it, and its tests with it.\n  2. Test it:    vouchsafe policy test {dir}\n  \
-         3. Use it:     [policy] dir = \"…\" in vouchsafe.toml, and restart the server"
+         3. Use it:     [policy] dir = \"…\" in vouchsafe.toml, and restart the server, or send it SIGHUP"
         ),
     );
     text

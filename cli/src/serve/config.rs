@@ -91,7 +91,7 @@ pub(crate) struct PublicConfig {
 }
 
 /// The policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PolicyConfig {
     /// A folder of Rego and data; the built-in policy if none is named.
@@ -100,6 +100,14 @@ pub(crate) struct PolicyConfig {
     pub(crate) entry_points: Vec<EntryPoint>,
     /// Paths below which operators may write data that no bundle brought.
     pub(crate) danger_writable_data: Vec<DataPath>,
+    /// One in so many decisions of the fast evaluator is compared with the reference evaluator's; 0 compares none.
+    pub(crate) compare_one_in: u32,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self { dir: None, entry_points: Vec::new(), danger_writable_data: Vec::new(), compare_one_in: 1000 }
+    }
 }
 
 /// The trust model.

@@ -49,6 +49,11 @@ pub(super) struct Doors {
 #[error("the records of devices are not loaded")]
 struct NotLoaded;
 
+/// Everything is denied, whatever the policy says.
+#[derive(Debug, thiserror::Error)]
+#[error("everything is denied: {0}")]
+struct Withheld(String);
+
 /// Doors that are open.
 pub(super) struct OpenDoors {
     serving: JoinSet<Result<(), ServeError>>,
@@ -140,6 +145,7 @@ impl Doors {
 
     fn health(&self) -> Health {
         let (store, records, journal) = (self.store.clone(), self.records.clone(), self.log.journal().clone());
+        let engine = self.decisions.decider.engine.clone();
         Health::new()
             .with_check("store", move || {
                 let store = store.clone();
@@ -147,6 +153,12 @@ impl Doors {
             })
             .with_check("decision_log", move || std::future::ready(journal.check()))
             .with_check("records", move || std::future::ready(if records.is_ready() { Ok(()) } else { Err(NotLoaded) }))
+            .with_check("policy", move || {
+                std::future::ready(match engine.withheld() {
+                    None => Ok(()),
+                    Some(reason) => Err(Withheld(reason.message)),
+                })
+            })
     }
 
     /// Health, metrics, the keys of results and the description of the API, for those on this machine.

@@ -7,14 +7,12 @@ use vouchsafe_attest::dsse::DsseKey;
 use vouchsafe_attest::endorsement::{AnchorRole, AnchorSource, TrustAnchors};
 use vouchsafe_pki::files::WriteFileError;
 use vouchsafe_pki::{Authority, LocalKey, files};
-use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::doors::PageKey;
 use vouchsafe_trust_engine::score::model_file::TrustModel;
 use vouchsafe_trust_engine::{EngineSecret, ResultKeys};
 
 use super::config::{Layout, ServerConfig};
 use super::decisions::LogSigner;
-use crate::failure::Hint as _;
 
 /// The longest public key that is read, in bytes.
 const MAX_KEY_LEN: usize = 16 * 1024;
@@ -174,17 +172,6 @@ pub(super) fn model(layout: &Layout, config: &ServerConfig) -> anyhow::Result<Tr
     let text = String::from_utf8(files::read_file(&path, MAX_MODEL_LEN)?)
         .with_context(|| format!("the trust model {} is no text", path.display()))?;
     TrustModel::parse(&text).with_context(|| format!("the trust model {} cannot be used", path.display()))
-}
-
-/// The policy: the folder that the settings name, or the built-in one.
-pub(super) fn policy(layout: &Layout, config: &ServerConfig) -> anyhow::Result<Bundle> {
-    let Some(dir) = &config.policy.dir else {
-        return vouchsafe_policies::default_bundle().context("the built-in policy cannot be read");
-    };
-    let dir = layout.resolve(dir);
-    Bundle::from_dir(&dir)
-        .with_context(|| format!("cannot read the policy in {}", dir.display()))
-        .hint("`vouchsafe policy test DIR` tries a policy before a server uses it")
 }
 
 /// A file that the server needs, by name, for errors.

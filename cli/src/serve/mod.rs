@@ -10,32 +10,35 @@ mod doors;
 mod files;
 mod identity;
 mod log;
+mod policy;
 mod records;
 mod sinks;
 mod upkeep;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::{Clock, Entropy, OsEntropy, SystemClock};
+use vouchsafe_policy_engine::RecordTable;
 use vouchsafe_policy_engine::doors::Doors as DecisionDoors;
-use vouchsafe_policy_engine::{DataApi, EngineSettings, PolicyEngine, RecordTable};
 use vouchsafe_store::{SqliteStore, Store};
 use vouchsafe_trust_engine::{Parts, PublicUrls, TrustEngine};
 
 use config::{Layout, ServerConfig};
 
-use crate::failure::Hint as _;
+use crate::failure::{self, Hint as _};
+use crate::{host, output};
 
 /// Run the server: both engines in one process, over one SQLite file.
 ///
 /// Listens at three doors: enrolment (hosts that have no identity yet), the API (everyone who has one; TLS demands a client
 /// certificate) and operations (plain HTTP on this machine: health, metrics, OpenAPI); and at a fourth, for enforcement
 /// points that have a key, if the settings name one. Stops in good order on SIGTERM or Ctrl-C: requests in flight are
-/// answered first.
+/// answered first. SIGHUP has it read its policy again. Exits 2 when the policy does not pass the gate.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  vouchsafe serve --dir /var/lib/vouchsafe\n  \
     VOUCHSAFE_SERVER_LOG__LEVEL=debug vouchsafe serve --dir ./engine")]
@@ -51,13 +54,30 @@ pub(crate) struct ServeArgs {
     dir: PathBuf,
 }
 
+/// The policy was refused.
+const REFUSED: u8 = 2;
+/// The stack of a thread that decides, in bytes: the reference evaluator recurses on it, as deep as a policy may nest. Only
+/// what is used is ever committed.
+const STACK: usize = 64 * 1024 * 1024;
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
 /// It cannot start, or a door could not be kept open.
-pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(serve(args))
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build();
+    let served = runtime.context("cannot start")?.block_on(serve(args));
+    match served {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => match policy::refusal(&error) {
+            None => Err(error),
+            Some(report) => {
+                host::complain(&output::gate::report(report));
+                failure::fail(&error);
+                Ok(ExitCode::from(REFUSED))
+            }
+        },
+    }
 }
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
@@ -71,14 +91,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
 
-    let database = layout.resolve(&config.store.file);
-    let store = SqliteStore::open(&database, config.store.options())
-        .await
-        .with_context(|| format!("cannot open the store {}", database.display()))?;
+    let store = open_store(&layout, &config).await?;
     let shared: Arc<dyn Store> = Arc::new(store.clone());
 
     let records = Arc::new(RecordTable::new());
-    let policy = Arc::new(policy_engine(&layout, &config, records.clone())?);
+    let (policy, reload) = policy::start(&layout, &config, records.clone())?;
     let points = doors::points(&config)?;
     let authority = Arc::new(files::authority(&layout, &config)?);
     let trust = Arc::new(TrustEngine::new(Parts {
@@ -97,7 +114,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     })?);
     let result_keys = Arc::new(files::result_keys(&layout)?);
     let snapshot = trust.snapshot().await.context("cannot read the devices from the store")?;
-    tracing::info!(devices = snapshot.len(), store.file = %database.display(), "state loaded");
+    tracing::info!(devices = snapshot.len(), store.file = %config.store.file.display(), "state loaded");
     records.load(snapshot);
 
     let shutdown = CancellationToken::new();
@@ -122,6 +139,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tokio::spawn(upkeep::purge(shared, clock, open.retention(), shutdown.clone())),
         tokio::spawn(upkeep::sum_up(metrics, shutdown.clone())),
         tokio::spawn(server.renew_in_time(open.tls(), shutdown.clone())),
+        tokio::spawn(reload.run(shutdown.clone())),
     ];
     tokio::spawn(stop_on_signal(shutdown));
     let closed = open.until_closed().await;
@@ -134,15 +152,10 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     closed
 }
 
-/// What decides, by the policy that the settings name.
-fn policy_engine(layout: &Layout, config: &ServerConfig, records: Arc<RecordTable>) -> anyhow::Result<PolicyEngine> {
-    let data_api = DataApi {
-        entry_points: config.policy.entry_points.clone(),
-        danger_writable: config.policy.danger_writable_data.clone(),
-    };
-    let bundle = files::policy(layout, config)?;
-    let engine = PolicyEngine::with_data_api(&bundle, records, EngineSettings::default(), data_api);
-    engine.context("the policy cannot be used")
+async fn open_store(layout: &Layout, config: &ServerConfig) -> anyhow::Result<SqliteStore> {
+    let file = layout.resolve(&config.store.file);
+    let store = SqliteStore::open(&file, config.store.options()).await;
+    store.with_context(|| format!("cannot open the store {}", file.display()))
 }
 
 /// Cancels when the process is told to stop.

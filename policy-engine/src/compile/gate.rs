@@ -11,6 +11,7 @@ use regorus::unstable::{Expr, Module, Ref, Span};
 use serde::{Deserialize, Serialize};
 
 use super::graph::RuleGraph;
+use super::lint;
 use super::names::{Names, RulePath};
 use super::scan::{self, Call};
 use crate::wanted::Wanted;
@@ -101,6 +102,8 @@ pub enum GateError {
 pub(crate) struct Inspected {
     /// What of the input they may look at.
     pub(crate) wanted: Wanted,
+    /// Whether the same input always has the same value: nothing asks for the time, or for what is random.
+    pub(crate) is_repeatable: bool,
     /// The rules that the decision needs, the one that decides among them; empty when that is not there.
     pub(crate) decides: BTreeSet<RulePath>,
 }
@@ -110,12 +113,14 @@ pub(crate) fn inspect(modules: &[Ref<Module>], decides: &[String]) -> Result<Ins
     let names = Names::of(modules);
     let mut inputs = BTreeSet::new();
     let mut graph = RuleGraph::default();
+    let mut is_repeatable = true;
     for module in modules {
         let scope = names.scope(module);
         for rule in &module.policy {
             let uses = scan::scan(rule, &scope)?;
             for call in &uses.calls {
                 check_call(call)?;
+                is_repeatable &= !lint::is_nondeterministic(&call.function);
             }
             let needs = uses.references.iter().flat_map(|prefix| names.related(prefix));
             graph.add(scope.rule_path(rule), &Location::of(rule.span()), needs);
@@ -123,7 +128,7 @@ pub(crate) fn inspect(modules: &[Ref<Module>], decides: &[String]) -> Result<Ins
         }
     }
     graph.check()?;
-    Ok(Inspected { wanted: Wanted::at(&inputs), decides: graph.reached_from(decides) })
+    Ok(Inspected { wanted: Wanted::at(&inputs), is_repeatable, decides: graph.reached_from(decides) })
 }
 
 /// Refuses calls whose cost grows with a number that is not written in the policy.

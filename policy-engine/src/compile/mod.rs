@@ -4,6 +4,7 @@
 //! compiling recurse over the policy's text, so they run on a thread with a deep stack, and a panic there is an error here.
 
 mod exact;
+mod executable;
 mod finding;
 mod gate;
 mod graph;
@@ -30,12 +31,13 @@ pub(crate) use graph::name as rule_name;
 pub(crate) use names::Names;
 
 pub use exact::Inexact;
+pub use executable::{Choose, EvaluatorKind};
+pub(crate) use executable::{Executable, Runnable};
 pub use finding::{Finding, FindingKind, Severity};
 pub use gate::{GateError, Location};
 
 use crate::evaluate::Document;
 use crate::query::TooMany;
-use crate::wanted::Wanted;
 use gate::Inspected;
 use names::RulePath;
 
@@ -105,68 +107,6 @@ pub(crate) struct Parsed {
     pub(crate) inspected: Inspected,
 }
 
-/// Which evaluator decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvaluatorKind {
-    /// The bytecode machine.
-    Fast,
-    /// The interpreter, of policies that the fast one would not do as they are written.
-    Reference,
-}
-
-impl EvaluatorKind {
-    /// Its name: `fast`, `reference`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Reference => "reference",
-        }
-    }
-}
-
-/// Which evaluator shall decide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choose {
-    /// The fast one, if nothing is known that it would not do as it is written.
-    #[default]
-    ByThePolicy,
-    /// The reference one: a test has shown a difference.
-    Reference,
-}
-
-/// A policy that can be run.
-pub(crate) struct Runnable {
-    pub(crate) program: Executable,
-    /// What of the input the policy may look at.
-    pub(crate) wanted: Wanted,
-    /// Why the fast evaluator does not decide; empty when it does, or when it was not asked for.
-    pub(crate) because: Vec<Inexact>,
-}
-
-/// What an evaluator runs.
-pub(crate) enum Executable {
-    /// One policy, compiled over and over for evaluators that share nothing: shared reference counts cost a third of the
-    /// throughput of two threads.
-    Fast {
-        /// One for whoever comes unexpected.
-        spare: Compiled,
-        /// One for each thread.
-        own: Vec<Compiled>,
-    },
-    /// Policies and data, parsed.
-    Reference(Box<Engine>),
-}
-
-impl Executable {
-    pub(crate) fn kind(&self) -> EvaluatorKind {
-        match self {
-            Self::Fast { .. } => EvaluatorKind::Fast,
-            Self::Reference(_) => EvaluatorKind::Reference,
-        }
-    }
-}
-
 /// Compiles the bundle for so many threads of the evaluator that does it as it is written.
 pub(crate) fn compile(bundle: &Bundle, threads: usize, choose: Choose) -> Result<Runnable, CompileError> {
     apart(|| {
@@ -191,7 +131,7 @@ pub(crate) fn compile(bundle: &Bundle, threads: usize, choose: Choose) -> Result
             crate::evaluate::add_data(&mut engine, bundle)?;
             Executable::Reference(Box::new(engine))
         };
-        Ok(Runnable { program, wanted: inspected.wanted, because })
+        Ok(Runnable { program, wanted: inspected.wanted, is_repeatable: inspected.is_repeatable, because })
     })
 }
 
@@ -396,80 +336,4 @@ pub(crate) fn last_words(payload: &(dyn Any + Send)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use vouchsafe_policies::limits;
-
-    fn bundle(policy: &str, data: &str) -> Bundle {
-        let files = [("policy.rego", policy), ("data.json", data)];
-        Bundle::from_files(files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))).unwrap()
-    }
-
-    fn refusal(policy: &str) -> String {
-        match compile(&bundle(policy, "{}"), 1, Choose::ByThePolicy) {
-            Ok(_) => panic!("compiled"),
-            Err(error) => format!("{:#}", anyhow_like(&error)),
-        }
-    }
-
-    /// An error and its causes in one line.
-    fn anyhow_like(error: &dyn std::error::Error) -> String {
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-    }
-
-    #[test]
-    fn the_default_policy_compiles_to_programs_that_share_nothing() {
-        let bundle = vouchsafe_policies::default_bundle().unwrap();
-        let runnable = compile(&bundle, 2, Choose::ByThePolicy).unwrap();
-        assert_eq!(runnable.because, []);
-        let Executable::Fast { spare, own } = runnable.program else { panic!("not compiled") };
-        assert_eq!(own.len(), 2);
-        assert!(!Arc::ptr_eq(&own[0].program, &own[1].program));
-        assert!(!Arc::ptr_eq(&own[0].program, &spare.program));
-        let reference = compile(&bundle, 2, Choose::Reference).unwrap();
-        assert_eq!(reference.program.kind(), EvaluatorKind::Reference);
-    }
-
-    #[test]
-    fn what_is_no_rego_is_refused_with_its_place() {
-        let error = refusal("package vouchsafe\n\ndecision := {");
-        assert!(error.starts_with("policy.rego cannot be parsed: "), "{error}");
-        assert!(error.contains("policy.rego:3:"), "{error}");
-    }
-
-    #[test]
-    fn a_policy_that_decides_nothing_is_refused() {
-        assert_eq!(refusal("package other\n\ndecision := 1"), "no policy defines data.vouchsafe.decision");
-    }
-
-    #[test]
-    fn data_in_the_place_of_a_rule_is_refused() {
-        let bundle = bundle("package vouchsafe\n\ndecision := 1", r#"{"vouchsafe": {"decision": {"allow": true}}}"#);
-        assert!(matches!(compile(&bundle, 1, Choose::ByThePolicy), Err(CompileError::Data { .. })));
-    }
-
-    #[test]
-    fn what_the_machine_cannot_run_the_interpreter_runs() {
-        let bundle = bundle("package vouchsafe\n\ndecision := x if x := input.y with input.y as 1", "{}");
-        let runnable = compile(&bundle, 1, Choose::ByThePolicy).unwrap();
-        assert_eq!(runnable.program.kind(), EvaluatorKind::Reference);
-        assert_eq!(runnable.because[0].message, "it does not know 'with'");
-        assert!(matches!(compile_for_fast(&bundle), Err(CompileError::Compile { .. })));
-    }
-
-    #[test]
-    fn a_sum_of_half_a_million_terms_is_refused_and_not_the_end() {
-        // As many as a file has room for.
-        let line = format!("{}\n", "1+".repeat(510));
-        let sum = line.repeat(limits::FILE_BYTES / line.len() - 1);
-        let error = refusal(&format!("package vouchsafe\n\ndecision := 1 +\n{sum} 1"));
-        assert!(error.contains("nested deeper than"), "{error}");
-    }
-
-    #[test]
-    fn a_panic_while_compiling_is_an_error() {
-        let outcome: Result<(), _> = apart(|| panic!("no such opcode"));
-        assert!(matches!(outcome, Err(CompileError::Panicked { message }) if message == "no such opcode"));
-    }
-}
+mod tests;

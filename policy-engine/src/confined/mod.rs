@@ -44,6 +44,12 @@ pub struct ChildLimits {
     pub wall: Duration,
 }
 
+impl ChildLimits {
+    /// For a policy that has passed with its tests, and goes through once more without them.
+    pub const FOR_DATA: Self =
+        Self { address_space: 4 << 30, memory: 512 << 20, cpu: Duration::from_secs(10), wall: Duration::from_secs(20) };
+}
+
 impl Default for ChildLimits {
     fn default() -> Self {
         Self { address_space: 4 << 30, memory: 1 << 30, cpu: Duration::from_secs(60), wall: Duration::from_secs(120) }

@@ -16,6 +16,7 @@ pub(crate) struct Pool {
     spare: Either,
     size: usize,
     wanted: Wanted,
+    is_repeatable: bool,
     because: Vec<Inexact>,
 }
 
@@ -61,8 +62,8 @@ impl Pool {
                 ((0..threads).map(|_| spare.sharing()).collect(), spare)
             }
         };
-        let (wanted, because) = (runnable.wanted, runnable.because);
-        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare, wanted, because })
+        let (wanted, is_repeatable, because) = (runnable.wanted, runnable.is_repeatable, runnable.because);
+        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare, wanted, is_repeatable, because })
     }
 
     /// Which evaluator decides.
@@ -71,6 +72,11 @@ impl Pool {
             Either::Fast(_) => EvaluatorKind::Fast,
             Either::Reference(_) => EvaluatorKind::Reference,
         }
+    }
+
+    /// Whether what it decides can be held against what the reference evaluator would.
+    pub(crate) fn is_comparable(&self) -> bool {
+        self.is_repeatable && self.kind() == EvaluatorKind::Fast
     }
 
     /// Why the fast one does not.

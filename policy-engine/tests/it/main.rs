@@ -10,6 +10,7 @@
 mod answer;
 mod authzen;
 mod callers;
+mod charge;
 mod default_policy;
 mod doors;
 mod engine;

@@ -60,7 +60,8 @@ fn exists(name: &str) -> bool {
     name == "print" || (BUILTINS.contains_key(name) && !name.starts_with("__"))
 }
 
-fn is_nondeterministic(name: &str) -> bool {
+/// Whether a builtin has another value each time.
+pub(in super::super) fn is_nondeterministic(name: &str) -> bool {
     matches!(name, "time.now_ns" | "rand.intn" | "uuid.rfc4122" | "opa.runtime" | "http.send")
 }
 

@@ -17,6 +17,7 @@ use super::finding::Finding;
 use super::names::{RulePath, static_path};
 use super::types::Program;
 use check::Said;
+pub(super) use functions::is_nondeterministic;
 
 /// The package whose rules say what of the decision log is masked. Their input is an entry of it.
 const LOG_PACKAGE: [&str; 2] = ["vouchsafe", "log"];

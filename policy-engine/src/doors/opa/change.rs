@@ -17,6 +17,7 @@ use vouchsafe_wire::v1::opa::{OpaError, PatchOperation};
 use super::Opa;
 use super::ask::{V1, path_below, read_body};
 use super::error::{Fault, INVALID_PARAMETER, RESOURCE_NOT_FOUND};
+use crate::charge::ActivateError;
 use crate::written::{DataChange, DataPath, WriteError};
 
 /// Puts a document in place of whatever is there.
@@ -30,10 +31,11 @@ use crate::written::{DataChange, DataPath, WriteError};
     responses(
         (status = 204, description = "It decides from the next question on."),
         (status = 304, description = "There is something there, and If-None-Match: * was sent."),
-        (status = 400, description = "It is not acceptable, or the policy does not go together with it.", body = OpaError),
+        (status = 400, description = "It is not acceptable, or too much.", body = OpaError),
         (status = 401, description = "It is not known who asks.", body = OpaError),
         (status = 403, description = "The caller is no operator.", body = OpaError),
         (status = 404, description = "Nothing may be written there.", body = OpaError),
+        (status = 422, description = "The policy does not pass the gate so; `errors` says why.", body = OpaError),
     )
 )]
 pub(super) async fn put(State(opa): State<Opa>, request: Request) -> Result<Response, Fault> {
@@ -54,10 +56,11 @@ pub(super) async fn put(State(opa): State<Opa>, request: Request) -> Result<Resp
     request_body(content = Vec<PatchOperation>, description = "The operations."),
     responses(
         (status = 204, description = "All is done, and decides from the next question on."),
-        (status = 400, description = "It is not acceptable, or the policy does not go together with it.", body = OpaError),
+        (status = 400, description = "It is not acceptable, or too much.", body = OpaError),
         (status = 401, description = "It is not known who asks.", body = OpaError),
         (status = 403, description = "The caller is no operator.", body = OpaError),
         (status = 404, description = "Nothing may be written there, or what was to be changed is not there.", body = OpaError),
+        (status = 422, description = "The policy does not pass the gate so; `errors` says why.", body = OpaError),
     )
 )]
 pub(super) async fn patch(State(opa): State<Opa>, request: Request) -> Result<Response, Fault> {
@@ -77,10 +80,11 @@ pub(super) async fn patch(State(opa): State<Opa>, request: Request) -> Result<Re
     params(("path" = String, Path, description = "A path at or below one that the settings list as writable.")),
     responses(
         (status = 204, description = "It is gone, from the next question on."),
-        (status = 400, description = "The policy does not go without it.", body = OpaError),
+        (status = 400, description = "The path is not acceptable.", body = OpaError),
         (status = 401, description = "It is not known who asks.", body = OpaError),
         (status = 403, description = "The caller is no operator.", body = OpaError),
         (status = 404, description = "Nothing may be written there, or nothing is there.", body = OpaError),
+        (status = 422, description = "The policy does not pass the gate so; `errors` says why.", body = OpaError),
     )
 )]
 pub(super) async fn delete(State(opa): State<Opa>, request: Request) -> Result<Response, Fault> {
@@ -105,6 +109,8 @@ impl Opa {
     async fn write(&self, operator: SpiffeId, path: DataPath, change: DataChange) -> Result<Response, Fault> {
         let engine = Arc::clone(&self.doors.decider.engine);
         let place = path.to_string();
+        // One at a time goes through the gate; the others wait here, and on no thread.
+        let _turn = self.writing.acquire().await;
         let outcome = tokio::task::spawn_blocking(move || engine.write_data(&path, change)).await;
         match outcome {
             Ok(Ok(policy)) => {
@@ -126,9 +132,14 @@ fn refused(error: &WriteError) -> Fault {
         WriteError::NotWritable | WriteError::NotFound { .. } => {
             Fault::new(StatusCode::NOT_FOUND, RESOURCE_NOT_FOUND, error.to_string())
         }
-        // An operator may know what the compiler says.
-        WriteError::Refused(cause) => {
-            Fault::new(StatusCode::BAD_REQUEST, INVALID_PARAMETER, format!("{error}: {cause}"))
+        // An operator may know what the gate and the compiler say.
+        WriteError::Refused(ActivateError::Refused(report)) => Fault::findings(error.to_string(), report.errors()),
+        WriteError::Refused(ActivateError::Compile(cause)) => {
+            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_PARAMETER, format!("{error}: {cause}"))
+        }
+        WriteError::Refused(cause @ ActivateError::Gate(_)) => {
+            tracing::error!(error = cause as &dyn std::error::Error, "data could not be written");
+            Fault::evaluation()
         }
         WriteError::Exists | WriteError::NoPlace { .. } | WriteError::NoValue | WriteError::TooLarge => {
             Fault::parameter(error.to_string())

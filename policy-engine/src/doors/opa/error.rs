@@ -9,6 +9,7 @@ use vouchsafe_wire::ijson::NoIJson;
 use vouchsafe_wire::v1::opa::{OpaError, OpaFault, OpaLocation};
 
 use super::Opa;
+use crate::compile::Finding;
 use crate::decider::NotDecided;
 use crate::doors::NotBelieved;
 use crate::query::QueryError;
@@ -49,6 +50,13 @@ impl Fault {
         Self::parameter(format!("{message}: {}", error.message)).because(&error.message, Some(location))
     }
 
+    /// The policy does not pass the gate.
+    pub(super) fn findings<'a>(message: impl Into<String>, findings: impl Iterator<Item = &'a Finding>) -> Self {
+        let mut fault = Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_PARAMETER, message);
+        fault.error.errors = findings.map(told).collect();
+        fault
+    }
+
     /// The rule has no value.
     pub(super) fn undefined(path: &str) -> Self {
         let message = format!("document missing or undefined: data{}", path.replace('/', "."));
@@ -67,6 +75,17 @@ impl Fault {
         self.error.errors.push(OpaFault { code, message: message.to_owned(), location });
         self
     }
+}
+
+/// What the gate found, as OPA tells what its compiler found.
+fn told(finding: &Finding) -> OpaFault {
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let location = finding.location.as_ref().map(|place| OpaLocation {
+        file: place.file.clone(),
+        row: number(place.line),
+        col: number(place.column),
+    });
+    OpaFault { code: finding.code.name().to_owned(), message: finding.message.clone(), location }
 }
 
 impl IntoResponse for Fault {

@@ -34,6 +34,8 @@ struct Opa {
     doors: Doors,
     /// Explanations are slow: one at a time.
     explaining: Arc<Semaphore>,
+    /// So are changes of the data.
+    writing: Arc<Semaphore>,
 }
 
 /// The path under which health is told.
@@ -41,7 +43,7 @@ pub const HEALTH: &str = "/health";
 
 /// The routes, to be surrounded as those of all doors.
 pub fn routes(doors: &Doors) -> Router {
-    let opa = Opa { doors: doors.clone(), explaining: Arc::new(Semaphore::new(1)) };
+    let opa = Opa { doors: doors.clone(), explaining: one_at_a_time(), writing: one_at_a_time() };
     let asking = Router::new()
         .route("/v1/data/{*path}", get(ask::get_v1).post(ask::post_v1))
         .route("/v1/data", get(ask::get_v1).post(ask::post_v1))
@@ -54,6 +56,10 @@ pub fn routes(doors: &Doors) -> Router {
     let absent = absent.into_iter().fold(Router::new(), |routes, path| routes.route(path, any(error::not_served)));
     let routes = with_body_limit(asking.merge(absent), DATA_BODY).merge(with_body_limit(changing, DATA_CHANGE_BODY));
     routes.with_state(opa).merge(health_routes(doors))
+}
+
+fn one_at_a_time() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
 }
 
 /// Its part of the OpenAPI description.

@@ -1,0 +1,88 @@
+//! SIGHUP: the policy is read again, and takes the place of the one in charge if it passes the gate.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use vouchsafe_policies::Bundle;
+use vouchsafe_policy_engine::{ActivateError, PolicyEngine};
+
+use super::announce;
+use super::source::Source;
+
+/// Policies that were read again, by their `outcome`: `activated`, `unchanged` or `refused`.
+const RELOADS_TOTAL: &str = "policy_reloads_total";
+/// Whether the last policy that was read again was refused, so that an older one is in charge: 1 or 0.
+const REFUSED: &str = "policy_refused";
+
+/// Reads the policy again when it is told to.
+pub(in crate::serve) struct Reload {
+    engine: Arc<PolicyEngine>,
+    source: Arc<Source>,
+    /// What was put in charge last.
+    bundle: Arc<Bundle>,
+    hangups: Signal,
+}
+
+impl Reload {
+    /// From now on, SIGHUP no longer ends the process.
+    pub(super) fn new(engine: Arc<PolicyEngine>, source: Source, bundle: Bundle) -> anyhow::Result<Self> {
+        let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        metrics::gauge!(REFUSED).set(0.0);
+        Ok(Self { engine, source: Arc::new(source), bundle: Arc::new(bundle), hangups })
+    }
+
+    /// Reloads whenever it is asked for, until the server stops.
+    pub(in crate::serve) async fn run(mut self, shutdown: CancellationToken) {
+        while let Some(Some(())) = shutdown.run_until_cancelled(self.hangups.recv()).await {
+            self.reload().await;
+        }
+    }
+
+    async fn reload(&mut self) {
+        let (engine, source, before) = (self.engine.clone(), self.source.clone(), self.bundle.clone());
+        let outcome = tokio::task::spawn_blocking(move || exchange(&engine, &source, &before)).await;
+        match outcome.context("the reload failed").flatten() {
+            Ok(Some(bundle)) => {
+                self.bundle = Arc::new(bundle);
+                announce(&self.engine, &self.source);
+                count("activated", false);
+            }
+            Ok(None) => {
+                tracing::info!(policy = %self.engine.policy(), "the policy was read again and is the same");
+                count("unchanged", false);
+            }
+            Err(error) => {
+                tell(&error, &self.engine, &self.source);
+                count("refused", true);
+            }
+        }
+    }
+}
+
+/// Puts what the source has now in charge; none if that is what is in charge.
+fn exchange(engine: &PolicyEngine, source: &Source, before: &Bundle) -> anyhow::Result<Option<Bundle>> {
+    let bundle = source.read()?;
+    if bundle == *before {
+        return Ok(None);
+    }
+    engine.activate(&bundle)?;
+    Ok(Some(bundle))
+}
+
+/// Says why the policy before is still in charge: each finding by itself.
+fn tell(error: &anyhow::Error, engine: &PolicyEngine, source: &Source) {
+    if let Some(ActivateError::Refused(report)) = error.downcast_ref() {
+        for finding in report.errors() {
+            tracing::error!(policy.source = %source, finding.code = finding.code.name(), %finding, "policy refused");
+        }
+    }
+    let policy = engine.policy();
+    tracing::error!(error = format!("{error:#}"), policy.source = %source, %policy, "the policy before stays in charge");
+}
+
+fn count(outcome: &'static str, is_refused: bool) {
+    metrics::counter!(RELOADS_TOTAL, "outcome" => outcome).increment(1);
+    metrics::gauge!(REFUSED).set(if is_refused { 1.0 } else { 0.0 });
+}
