@@ -1,6 +1,6 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
-//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`), refused
+//! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`, `policy verify`), refused
 //! (`image check --strict`, `image merge`, `policy check`, the policy of `serve`), something failed (`appraise`, `policy eval`) or is not as it was
 //! written (`log verify`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.

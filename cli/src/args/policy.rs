@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use vouchsafe_model::Timestamp;
 
 use super::FormatArgs;
 
@@ -21,6 +22,9 @@ pub(crate) enum PolicyCommand {
     Bench(BenchArgs),
     Eval(EvalArgs),
     Show(ShowArgs),
+    Keygen(KeygenArgs),
+    Bundle(BundleArgs),
+    Verify(VerifyArgs),
 }
 
 /// Puts a policy through the gate that a server puts it through. Exits 2 when it is refused.
@@ -136,6 +140,77 @@ pub(crate) struct ShowArgs {
     /// Writes the files to this folder instead; nothing is overwritten.
     #[arg(long, value_name = "DIR", conflicts_with = "format")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Makes a key that signs bundles: FILE, for its owner alone, and FILE.pub, for the servers that use them.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe policy keygen policy.key")]
+pub(crate) struct KeygenArgs {
+    /// Where to write the private key. Nothing is overwritten.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// Packs a policy into one file, as OPA packs bundles, and signs it.
+///
+/// The same files give the same bytes, but for the signature of a key on a curve, which is another one each time.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe policy bundle ./policies --revision 42 --key policy.key --output policy.tar.gz
+
+  One that counts no longer than the year:
+    vouchsafe policy bundle ./policies --revision 43 --key policy.key --output policy.tar.gz \\
+      --expires-at 2027-01-01T00:00:00Z
+
+Key:
+  A P-256, RSA or Ed25519 key in PEM, as `vouchsafe policy keygen` or `openssl genpkey` make it.")]
+pub(crate) struct BundleArgs {
+    /// The folder: *.rego, *_test.rego and data.json.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Which bundle of this policy it is. Servers never go back to a smaller number.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) revision: u64,
+    /// The private key. Without one the bundle is not signed, and servers refuse it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The name under which servers know the key.
+    #[arg(long, value_name = "ID", default_value = "policy", requires = "key")]
+    pub(crate) key_id: String,
+    /// What the bundle is signed for, if the key vouches for something in particular.
+    #[arg(long, value_name = "SCOPE", default_value = "", hide_default_value = true, requires = "key")]
+    pub(crate) scope: String,
+    /// From when on the bundle counts no more.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Where to write it. What was there is overwritten.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Checks who signed a bundle. Exits 2 when the key did not, or when it is no bundle.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe policy verify policy.tar.gz --key policy.key.pub")]
+pub(crate) struct VerifyArgs {
+    /// The bundle.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The public key that has to have signed it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The name under which the bundle names the key.
+    #[arg(long, value_name = "ID", default_value = "policy")]
+    pub(crate) key_id: String,
+    /// What it has to be signed for.
+    #[arg(long, value_name = "SCOPE", default_value = "", hide_default_value = true)]
+    pub(crate) scope: String,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

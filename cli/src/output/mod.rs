@@ -17,6 +17,7 @@ pub(crate) mod ima;
 pub(crate) mod image;
 pub(crate) mod instant;
 pub(crate) mod log;
+pub(crate) mod packed;
 pub(crate) mod policy;
 pub(crate) mod quote;
 pub(crate) mod result;

@@ -1,7 +1,8 @@
-//! `vouchsafe policy`: check, test, measure and try a policy before a server uses it, and see the built-in one.
+//! `vouchsafe policy`: check, test, measure, try and pack a policy before a server uses it, and see the built-in one.
 
 mod bench;
 mod eval;
+pub(crate) mod packed;
 
 use std::fs;
 use std::path::Path;
@@ -34,6 +35,9 @@ pub(crate) fn run(args: PolicyArgs) -> anyhow::Result<ExitCode> {
         PolicyCommand::Bench(args) => bench::run(&args),
         PolicyCommand::Eval(args) => eval::run(args),
         PolicyCommand::Show(args) => show(&args),
+        PolicyCommand::Keygen(args) => packed::keygen(&args),
+        PolicyCommand::Bundle(args) => packed::bundle(&args),
+        PolicyCommand::Verify(args) => packed::verify(&args),
     }
 }
 

@@ -22,6 +22,7 @@ mod known_answers;
 mod log;
 mod point;
 mod policy;
+mod policy_bundle;
 mod policy_check;
 mod policy_eval;
 mod produce;
