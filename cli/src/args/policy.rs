@@ -164,8 +164,8 @@ Examples:
   vouchsafe policy bundle ./policies --revision 42 --key policy.key --output policy.tar.gz
 
   One that counts no longer than the year:
-    vouchsafe policy bundle ./policies --revision 43 --key policy.key --expires-at 2027-01-01T00:00:00Z \\
-      --output policy.tar.gz
+    vouchsafe policy bundle ./policies --revision 43 --key policy.key --output policy.tar.gz \\
+      --expires-at 2027-01-01T00:00:00Z
 
 Key:
   A P-256, RSA or Ed25519 key in PEM, as `vouchsafe policy keygen` or `openssl genpkey` make it.")]

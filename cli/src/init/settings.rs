@@ -113,6 +113,19 @@ const TAIL: &str = r#"
 # A folder of Rego and data in place of the built-in policy (vouchsafe policy show). Try it: vouchsafe policy check DIR. The
 # server reads it again on SIGHUP; what does not pass the gate changes nothing.
 # dir = "policies"
+# Or a bundle in one file (vouchsafe policy bundle), signed, from a file or a server of bundles as OPA has them. The newest
+# revision that passes the gate is kept, and none before it is taken again. It is looked for every poll_secs, or the server
+# waits long_poll_secs for a newer one. When nobody could look for max_age_secs (0 is no limit), everything is denied.
+#   [policy.bundle]
+#   url = "https://bundles.example.org/policy.tar.gz"
+#   keys = [{ id = "policy", file = "policy.key.pub" }]
+#   token_file = "bundles.token"
+#   ca_file = "bundles-ca.pem"
+#   client_certificate_file = "bundles.crt"
+#   client_key_file = "bundles.key"
+#   poll_secs = 60
+#   long_poll_secs = 0
+#   max_age_secs = 86400
 # Rules that OPA's clients may ask about besides data.vouchsafe.decision: "data.authz.allow" is POST /v1/data/authz/allow.
 # entry_points = []
 # Paths below which operators may write data: "bans" is PUT /v1/data/bans. Nobody signs it, no test sees it, a restart

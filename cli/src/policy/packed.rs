@@ -42,9 +42,9 @@ pub(super) fn bundle(args: &BundleArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("the policy in {dir} cannot be packed"))?;
     let read = PackedBundle::read(&packed, Trust::DangerUnsigned).context("the bundle cannot be read again")?;
     write(&args.output, &packed)?;
-    let signature = signer.map_or_else(|| "not signed".to_owned(), |signer| format!("signed by '{}'", signer.id));
+    let by = signer.map_or_else(|| "not signed".to_owned(), |signer| format!("signed by '{}'", signer.id));
     host::print(&format!(
-        "{}: revision {}, policy {}, {signature}\n",
+        "{}: revision {}, policy {}, {by}\n",
         args.output.display(),
         args.revision,
         read.bundle().hash()

@@ -1,5 +1,7 @@
 //! The server's settings: defaults, then `vouchsafe.toml`, then the environment.
 
+mod bundle;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use vouchsafe_policy_engine::doors::PointSettings;
 use vouchsafe_policy_engine::written::DataPath;
 use vouchsafe_store::SqliteOptions;
 use vouchsafe_trust_engine::TrustEngineConfig;
+
+pub(crate) use bundle::BundleConfig;
 
 /// The bytes of a MiB.
 const MIB: u64 = 1024 * 1024;
@@ -96,6 +100,9 @@ pub(crate) struct PublicConfig {
 pub(crate) struct PolicyConfig {
     /// A folder of Rego and data; the built-in policy if none is named.
     pub(crate) dir: Option<PathBuf>,
+    /// A signed bundle in place of either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bundle: Option<BundleConfig>,
     /// Rules that callers of OPA's Data API may ask about besides the one that decides.
     pub(crate) entry_points: Vec<EntryPoint>,
     /// Paths below which operators may write data that no bundle brought.
@@ -106,7 +113,13 @@ pub(crate) struct PolicyConfig {
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { dir: None, entry_points: Vec::new(), danger_writable_data: Vec::new(), compare_one_in: 1000 }
+        Self {
+            dir: None,
+            bundle: None,
+            entry_points: Vec::new(),
+            danger_writable_data: Vec::new(),
+            compare_one_in: 1000,
+        }
     }
 }
 
@@ -326,6 +339,16 @@ impl Layout {
     /// The roots by which the server is known.
     pub(crate) fn trust_bundle(&self) -> PathBuf {
         self.dir.join("trust-bundle.pem")
+    }
+
+    /// The last bundle of the policy that was good.
+    pub(crate) fn last_bundle(&self) -> PathBuf {
+        self.dir.join("policy.last.tar.gz")
+    }
+
+    /// What is remembered of it.
+    pub(crate) fn last_bundle_state(&self) -> PathBuf {
+        self.dir.join("policy.last.json")
     }
 
     /// A path of the settings, made absolute.

@@ -10,6 +10,7 @@ mod doors;
 mod files;
 mod identity;
 mod log;
+mod outward;
 mod policy;
 mod records;
 mod sinks;
@@ -95,7 +96,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shared: Arc<dyn Store> = Arc::new(store.clone());
 
     let records = Arc::new(RecordTable::new());
-    let (policy, reload) = policy::start(&layout, &config, records.clone())?;
+    let (policy, keeper) = policy::start(&layout, &config, records.clone(), clock.clone()).await?;
     let points = doors::points(&config)?;
     let authority = Arc::new(files::authority(&layout, &config)?);
     let trust = Arc::new(TrustEngine::new(Parts {
@@ -139,7 +140,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tokio::spawn(upkeep::purge(shared, clock, open.retention(), shutdown.clone())),
         tokio::spawn(upkeep::sum_up(metrics, shutdown.clone())),
         tokio::spawn(server.renew_in_time(open.tls(), shutdown.clone())),
-        tokio::spawn(reload.run(shutdown.clone())),
+        tokio::spawn(keeper.run(shutdown.clone())),
     ];
     tokio::spawn(stop_on_signal(shutdown));
     let closed = open.until_closed().await;

@@ -3,41 +3,77 @@
 //! Whatever the source, a policy goes through the gate in a child before it decides anything. One that does not pass keeps
 //! the server from starting, and leaves the one before in charge when the server runs.
 
+mod bundle;
 mod reload;
 mod source;
 
+use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use tokio_util::sync::CancellationToken;
+use vouchsafe_http::Clock;
 use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::gate::GateReport;
 use vouchsafe_policy_engine::{ActivateError, DataApi, EngineSettings, EvaluatorKind, Gate, PolicyEngine, RecordTable};
 
 use super::config::{Layout, ServerConfig};
 use crate::confined;
-pub(super) use reload::Reload;
+use bundle::{BundleSource, Follow};
+use reload::Reload;
 use source::Source;
 
+/// What exchanges the policy in charge while the server runs.
+pub(super) enum Keeper {
+    /// When it is told to.
+    Reload(Box<Reload>),
+    /// When its source has another.
+    Follow(Box<Follow>),
+}
+
+impl Keeper {
+    /// Works until the server stops.
+    pub(super) async fn run(self, shutdown: CancellationToken) {
+        match self {
+            Self::Reload(reload) => reload.run(shutdown).await,
+            Self::Follow(follow) => follow.run(shutdown).await,
+        }
+    }
+}
+
 /// The engine with the policy in charge that the settings name, and what exchanges it.
-pub(super) fn start(
+pub(super) async fn start(
     layout: &Layout,
     config: &ServerConfig,
     records: Arc<RecordTable>,
-) -> anyhow::Result<(Arc<PolicyEngine>, Reload)> {
-    let source = Source::of(layout, config);
-    let bundle = source.read()?;
-    let engine = engine(&source, &bundle, config, records)?;
-    announce(&engine, &source);
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(Arc<PolicyEngine>, Keeper)> {
+    let (engine, keeper) = match &config.policy.bundle {
+        None => {
+            let source = Source::of(layout, config);
+            let bundle = source.read()?;
+            let engine = engine(&source, &bundle, config, records)?;
+            let reload = Reload::new(engine.clone(), source, bundle)?;
+            (engine, Keeper::Reload(Box::new(reload)))
+        }
+        Some(bundle) => {
+            ensure!(config.policy.dir.is_none(), "[policy] has both dir and bundle");
+            let mut source = BundleSource::open(bundle, layout)?;
+            let first = source.first(clock.now()).await.with_context(|| format!("no policy from {source}"))?;
+            let engine = engine(&source, first.packed().bundle(), config, records)?;
+            let follow = Follow::new(engine.clone(), source, first, clock)?;
+            (engine, Keeper::Follow(Box::new(follow)))
+        }
+    };
     if let Some(one_in) = NonZeroU32::new(config.policy.compare_one_in) {
         engine.compare_one_in(one_in).context("no thread could be made to compare the evaluators")?;
     }
-    let reload = Reload::new(engine.clone(), source, bundle)?;
-    Ok((engine, reload))
+    Ok((engine, keeper))
 }
 
 fn engine(
-    source: &Source,
+    source: &impl Display,
     bundle: &Bundle,
     config: &ServerConfig,
     records: Arc<RecordTable>,
@@ -47,12 +83,14 @@ fn engine(
         danger_writable: config.policy.danger_writable_data.clone(),
     };
     let gate = Gate::Confined(confined::child());
-    let engine = PolicyEngine::gated(gate, bundle, records, EngineSettings::default(), data_api);
-    engine.map(Arc::new).with_context(|| format!("the policy cannot be used ({source})"))
+    let engine = PolicyEngine::gated(gate, bundle, records, EngineSettings::default(), data_api)
+        .with_context(|| format!("the policy cannot be used ({source})"))?;
+    announce(&engine, source);
+    Ok(Arc::new(engine))
 }
 
 /// Says which policy is in charge, and on which evaluator.
-fn announce(engine: &PolicyEngine, source: &Source) {
+fn announce(engine: &PolicyEngine, source: &impl Display) {
     let (evaluator, because) = engine.evaluator();
     let policy = engine.policy();
     tracing::info!(%policy, policy.source = %source, policy.evaluator = evaluator.name(), "policy in charge");

@@ -1,5 +1,6 @@
 //! SIGHUP: the policy is read again, and takes the place of the one in charge if it passes the gate.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use vouchsafe_policy_engine::{ActivateError, PolicyEngine};
 use super::announce;
 use super::source::Source;
 
-/// Policies that were read again, by their `outcome`: `activated`, `unchanged` or `refused`.
+/// Policies that were looked for again, by their `outcome`: `activated`, `unchanged` or `refused`.
 const RELOADS_TOTAL: &str = "policy_reloads_total";
 /// Whether the last policy that was read again was refused, so that an older one is in charge: 1 or 0.
 const REFUSED: &str = "policy_refused";
@@ -46,7 +47,7 @@ impl Reload {
         match outcome.context("the reload failed").flatten() {
             Ok(Some(bundle)) => {
                 self.bundle = Arc::new(bundle);
-                announce(&self.engine, &self.source);
+                announce(&self.engine, &*self.source);
                 count("activated", false);
             }
             Ok(None) => {
@@ -54,7 +55,7 @@ impl Reload {
                 count("unchanged", false);
             }
             Err(error) => {
-                tell(&error, &self.engine, &self.source);
+                tell(&error, &self.engine, &*self.source);
                 count("refused", true);
             }
         }
@@ -72,7 +73,7 @@ fn exchange(engine: &PolicyEngine, source: &Source, before: &Bundle) -> anyhow::
 }
 
 /// Says why the policy before is still in charge: each finding by itself.
-fn tell(error: &anyhow::Error, engine: &PolicyEngine, source: &Source) {
+pub(super) fn tell(error: &anyhow::Error, engine: &PolicyEngine, source: &impl Display) {
     if let Some(ActivateError::Refused(report)) = error.downcast_ref() {
         for finding in report.errors() {
             tracing::error!(policy.source = %source, finding.code = finding.code.name(), %finding, "policy refused");
@@ -82,7 +83,8 @@ fn tell(error: &anyhow::Error, engine: &PolicyEngine, source: &Source) {
     tracing::error!(error = format!("{error:#}"), policy.source = %source, %policy, "the policy before stays in charge");
 }
 
-fn count(outcome: &'static str, is_refused: bool) {
+/// Counts what was read, and shows whether it was refused.
+pub(super) fn count(outcome: &'static str, is_refused: bool) {
     metrics::counter!(RELOADS_TOTAL, "outcome" => outcome).increment(1);
     metrics::gauge!(REFUSED).set(if is_refused { 1.0 } else { 0.0 });
 }

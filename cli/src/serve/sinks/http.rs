@@ -8,19 +8,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::Entropy;
 use vouchsafe_journal::{Journal, ReadError};
-use vouchsafe_pki::files;
 use vouchsafe_policy_engine::log::event;
 
 use super::cursor::Cursor;
 use super::next_batch;
 use crate::serve::config::{HttpSinkConfig, Layout};
+use crate::serve::outward;
 
 /// The most events of one request.
 const MAX_BATCH: usize = 1000;
@@ -32,10 +32,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest token, in bytes.
-const MAX_TOKEN_LEN: usize = 16 * 1024;
-/// The longest file of certificates, in bytes.
-const MAX_ROOTS_LEN: usize = 1024 * 1024;
 /// Where it is written down how far it is.
 const CURSOR: &str = "decisions.http.cursor";
 
@@ -83,20 +79,10 @@ impl HttpSink {
         journal: Journal,
         entropy: Arc<dyn Entropy>,
     ) -> anyhow::Result<Self> {
-        let url = read_url(&config.url)?;
+        let url = outward::read_url("decision_log.http.url", &config.url)?;
         let cursor = Cursor::open(layout.dir().join(CURSOR), journal.view().entries().end)?;
-        // Another part of this process may have chosen it before.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let mut client = Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("vouchsafe/", env!("CARGO_PKG_VERSION")));
-        if let Some(file) = &config.ca_file {
-            let roots = files::read_file(&layout.resolve(file), MAX_ROOTS_LEN)?;
-            let roots = reqwest::Certificate::from_pem_bundle(&roots)
-                .with_context(|| format!("{} holds no certificates", file.display()))?;
-            client = client.tls_certs_only(roots);
-        }
+        let ca_file = config.ca_file.as_ref().map(|file| layout.resolve(file));
+        let client = outward::client(ca_file.as_deref(), None)?.timeout(TIMEOUT);
         let labels = config.labels.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
         Ok(Self {
             client: client.build().context("cannot prepare to post decisions")?,
@@ -197,19 +183,10 @@ impl HttpSink {
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_ENCODING, "gzip")
             .body(body);
-        if let Some(token) = self.token().map_err(NotDelivered::Token)? {
+        if let Some(token) = outward::token(self.token_file.as_deref()).map_err(NotDelivered::Token)? {
             request = request.bearer_auth(token);
         }
         Ok(request.send().await?.status())
-    }
-
-    /// The token, as the file holds it now: it may be exchanged at any time.
-    fn token(&self) -> anyhow::Result<Option<String>> {
-        let Some(file) = &self.token_file else { return Ok(None) };
-        let bytes = files::read_private_file(file, MAX_TOKEN_LEN)?;
-        let token = str::from_utf8(&bytes).with_context(|| format!("{} is no text", file.display()))?.trim();
-        let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_token { Ok(Some(token.to_owned())) } else { bail!("{} holds no token", file.display()) }
     }
 
     /// Between half of what the failures come to and all of it, so that servers that failed together do not return together.
@@ -221,23 +198,6 @@ impl HttpSink {
         let part = u32::from(u16::from_be_bytes(random));
         longest / 2 + (longest / 2) * part / u32::from(u16::MAX)
     }
-}
-
-/// Decisions are told over TLS, or to this machine alone.
-fn read_url(text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("decision_log.http.url: '{text}' is no URL"))?;
-    let is_loopback = match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => {
-            let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-            address.is_ok_and(|address| address.is_loopback())
-        }
-        None => false,
-    };
-    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback) {
-        return Ok(url);
-    }
-    bail!("decision_log.http.url: '{text}' is neither https nor http on this machine")
 }
 
 #[cfg(test)]

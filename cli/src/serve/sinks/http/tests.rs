@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vouchsafe_http::OsEntropy;
 use vouchsafe_journal::{Entry, JournalParts, JournalSettings, SystemDisk, Writing};
 use vouchsafe_model::{DecisionId, Timestamp};
-use vouchsafe_pki::LocalKey;
+use vouchsafe_pki::{LocalKey, files};
 
 use super::*;
 use crate::serve::decisions::LogSigner;
@@ -239,7 +239,7 @@ async fn pauses_grow_up_to_a_bound() {
 #[test]
 fn decisions_are_told_over_tls_or_to_this_machine() {
     for url in ["https://logs.example.org/logs", "http://127.0.0.1:8181/logs", "http://[::1]/", "http://localhost:9"] {
-        assert!(read_url(url).is_ok(), "{url}");
+        assert!(outward::read_url("decision_log.http.url", url).is_ok(), "{url}");
     }
     for url in [
         "http://logs.example.org/logs",
@@ -249,6 +249,6 @@ fn decisions_are_told_over_tls_or_to_this_machine() {
         "",
         "http://localhost.example/",
     ] {
-        assert!(read_url(url).is_err(), "{url}");
+        assert!(outward::read_url("decision_log.http.url", url).is_err(), "{url}");
     }
 }
