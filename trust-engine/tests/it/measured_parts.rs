@@ -2,7 +2,7 @@
 //! (threats 19, 21, 26 and 28).
 
 use vouchsafe_model::verdict::VerdictStatus;
-use vouchsafe_model::{Finding, FindingCode};
+use vouchsafe_model::{Finding, FindingCode, Verdict};
 use vouchsafe_trust_engine::attest::AttestRejected;
 use vouchsafe_trust_engine::measured::{AheadRejected, LogRejected};
 use vouchsafe_wire::v1::limits;
@@ -308,7 +308,7 @@ async fn a_flood_of_findings_is_bounded_in_every_verdict_and_does_not_grow_the_t
     send_in_parts(&machine, &world).await;
     machine.ask(&world).await;
     let verdict = machine.attest(&world).await;
-    assert_eq!(verdict.findings().len(), 256);
+    assert_eq!(verdict.findings().len(), Verdict::MAX_FINDINGS);
     let longest = verdict.findings().iter().filter_map(|finding| finding.path.as_ref().map(String::len)).max();
     assert!(longest.unwrap() <= Finding::MAX_TEXT_LEN);
     the(&verdict, FindingCode::ImaMore);

@@ -2,7 +2,7 @@
 
 use vouchsafe_attest::image::GoldenImage;
 use vouchsafe_model::verdict::VerdictStatus;
-use vouchsafe_model::{FindingCode, ImageId};
+use vouchsafe_model::{FindingCode, ImageId, Verdict};
 
 use crate::measured::{BOOT, Boot, Machine, codes, digest_of, the, told};
 use crate::world::World;
@@ -149,11 +149,13 @@ async fn more_findings_than_a_verdict_holds_are_counted() {
     let world = World::new().await;
     let mut machine = host(&world).await;
     (0..PACKAGES).for_each(|package| machine.run(&path(package), &content(package, 2)));
+    (0..PACKAGES).for_each(|package| machine.run(&format!("/opt/new-{package}"), b"new"));
     let verdict = machine.attest(&world).await;
-    assert_eq!(verdict.findings().len(), 256);
-    assert_eq!(codes(&verdict).iter().filter(|code| **code == FindingCode::FileChanged).count(), 255);
+    assert_eq!(verdict.findings().len(), Verdict::MAX_FINDINGS);
+    let count = |wanted| codes(&verdict).iter().filter(|code| **code == wanted).count();
+    assert_eq!((count(FindingCode::FileChanged), count(FindingCode::FileUnlisted)), (300, 211));
     let more = the(&verdict, FindingCode::ImaMore);
-    assert_eq!(more.found.as_deref(), Some("45 more findings"));
+    assert_eq!(more.found.as_deref(), Some("89 more findings"));
     assert_eq!(more.severity, vouchsafe_model::Severity::Failure);
     assert_eq!(verdict.findings().last(), Some(more));
 }
