@@ -1,7 +1,7 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
 //! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`, `policy verify`), refused
-//! (`image check --strict`, `image merge`, `policy check`, the policy of `serve`), something failed (`appraise`, `policy eval`) or is not as it was
+//! (`image check --strict`, `image merge`, `policy check`, `policy replay`, the policy of `serve`), something failed (`appraise`, `policy eval`) or is not as it was
 //! written (`log verify`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
@@ -31,6 +31,7 @@ use clap::Parser as _;
 
 use crate::args::image::ImageArgs;
 use crate::args::log::{LogArgs, LogCommand};
+use crate::args::policy::{PolicyArgs, PolicyCommand};
 use crate::args::{Cli, Command};
 use crate::image::Place;
 use crate::operate::Operation;
@@ -73,7 +74,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => return verify::run(args),
         Command::Appraise(args) => return appraise::run(args),
         Command::Point(args) => point::run(args)?,
-        Command::Policy(args) => return policy::run(args),
+        Command::Policy(PolicyArgs { command }) => {
+            return match command {
+                PolicyCommand::Files(command) => policy::run(command),
+                PolicyCommand::Replay(args) => operate(Operation::Replay(args)),
+            };
+        }
         Command::PolicyGate => return confined::run(),
         Command::Completions(args) => produce::completions(&args)?,
         Command::Man(args) => produce::manual(&args)?,
@@ -81,8 +87,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread is enough to ask one question.
+/// One thread is enough to ask one question. Others have room for policies, which recurse.
 fn operate(operation: Operation) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().thread_stack_size(serve::STACK).enable_all().build();
+    let runtime = runtime.context("cannot start")?;
     runtime.block_on(operate::run(operation))
 }

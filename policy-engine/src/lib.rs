@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod query;
 pub mod question;
 pub mod records;
+pub mod replay;
 pub mod ruling;
 pub mod testing;
 pub mod trial;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use vouchsafe_model::Timestamp;
 
-use super::FormatArgs;
+use super::value::Instant;
+use super::{FormatArgs, ProfileArgs};
 
 /// Policies: check, test, measure and try your own, and see the built-in one.
 #[derive(Args, Debug)]
@@ -16,6 +17,14 @@ pub(crate) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    #[command(flatten)]
+    Files(FilesPolicyCommand),
+    Replay(ReplayArgs),
+}
+
+/// What is done with files alone.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FilesPolicyCommand {
     Check(CheckArgs),
     Test(TestArgs),
     Coverage(CoverageArgs),
@@ -211,6 +220,33 @@ pub(crate) struct VerifyArgs {
     /// What it has to be signed for.
     #[arg(long, value_name = "SCOPE", default_value = "", hide_default_value = true)]
     pub(crate) scope: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Makes recorded decisions again by another policy, and says which of them it would change.
+///
+/// Time, score and all else that a policy looks at are taken from the record, so only the policy is another. Decisions whose
+/// record is not whole are counted, by why, and never guessed at. The candidate passes the gate first; exits 2 when it does
+/// not.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe policy replay --candidate ./policies
+  vouchsafe policy replay --candidate ./policies --since -7d --format json \\
+    | jq '.allow_to_deny | map_values(length)'")]
+pub(crate) struct ReplayArgs {
+    /// The folder of the other policy: *.rego and data.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) candidate: PathBuf,
+    /// Only decisions made then or later: a time such as 2026-01-31T12:00:00Z, or -2h.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "-1d")]
+    pub(crate) since: Instant,
+    /// Only decisions made before then.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<Instant>,
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

@@ -6,6 +6,7 @@ mod decision;
 mod device;
 mod image;
 mod log;
+mod replay;
 mod token;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use crate::args::credential::CredentialArgs;
 use crate::args::decision::DecisionArgs;
 use crate::args::device::DeviceArgs;
 use crate::args::log::OnlineLogCommand;
+use crate::args::policy::ReplayArgs;
 use crate::args::secureboot::ImportArgs;
 use crate::args::token::TokenArgs;
 use crate::args::value::DevicePrefix;
@@ -36,6 +38,7 @@ pub(crate) enum Operation {
     Credential(CredentialArgs),
     Decision(DecisionArgs),
     Log(ProfileArgs, OnlineLogCommand),
+    Replay(ReplayArgs),
 }
 
 /// Runs an operator's command.
@@ -50,6 +53,7 @@ pub(crate) async fn run(operation: Operation) -> anyhow::Result<ExitCode> {
         Operation::ImportDbx(args) => dbx::import(&client(&args.profile)?, &args).await?,
         Operation::Log(profile, command) => log::run(&client(&profile)?, command).await?,
         Operation::Credential(args) => credential::run(&args.profile, args.command).await?,
+        Operation::Replay(args) => return replay::run(&client(&args.profile)?, &args).await,
         Operation::Decision(args) => return decision::run(&client(&args.profile)?, args.command).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -20,6 +20,7 @@ pub(crate) mod log;
 pub(crate) mod packed;
 pub(crate) mod policy;
 pub(crate) mod quote;
+pub(crate) mod replay;
 pub(crate) mod result;
 pub(crate) mod score;
 pub(crate) mod secureboot;

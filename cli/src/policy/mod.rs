@@ -14,35 +14,35 @@ use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::evaluate::EvaluationLimits;
 use vouchsafe_policy_engine::testing;
 
-use crate::args::policy::{CheckArgs, CoverageArgs, PolicyArgs, PolicyCommand, ShowArgs, TestArgs};
+use crate::args::policy::{CheckArgs, CoverageArgs, FilesPolicyCommand, ShowArgs, TestArgs};
 use crate::confined;
 use crate::failure::{FAILED, Hint as _};
 use crate::output;
 use crate::output::policy::{Report, Sources};
 
 /// A policy was refused, or a question about one has no answer.
-const REFUSED: u8 = 2;
+pub(crate) const REFUSED: u8 = 2;
 
-/// Runs a policy command.
+/// Runs a policy command that needs no server.
 ///
 /// # Errors
 /// When a policy cannot be read or compiled, or a file cannot be written.
-pub(crate) fn run(args: PolicyArgs) -> anyhow::Result<ExitCode> {
-    match args.command {
-        PolicyCommand::Check(args) => check(&args),
-        PolicyCommand::Test(args) => test(&args),
-        PolicyCommand::Coverage(args) => coverage(&args),
-        PolicyCommand::Bench(args) => bench::run(&args),
-        PolicyCommand::Eval(args) => eval::run(args),
-        PolicyCommand::Show(args) => show(&args),
-        PolicyCommand::Keygen(args) => packed::keygen(&args),
-        PolicyCommand::Bundle(args) => packed::bundle(&args),
-        PolicyCommand::Verify(args) => packed::verify(&args),
+pub(crate) fn run(command: FilesPolicyCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        FilesPolicyCommand::Check(args) => check(&args),
+        FilesPolicyCommand::Test(args) => test(&args),
+        FilesPolicyCommand::Coverage(args) => coverage(&args),
+        FilesPolicyCommand::Bench(args) => bench::run(&args),
+        FilesPolicyCommand::Eval(args) => eval::run(args),
+        FilesPolicyCommand::Show(args) => show(&args),
+        FilesPolicyCommand::Keygen(args) => packed::keygen(&args),
+        FilesPolicyCommand::Bundle(args) => packed::bundle(&args),
+        FilesPolicyCommand::Verify(args) => packed::verify(&args),
     }
 }
 
 /// The policy that lies in a folder.
-fn read(dir: &Path) -> anyhow::Result<Bundle> {
+pub(crate) fn read(dir: &Path) -> anyhow::Result<Bundle> {
     Bundle::from_dir(dir)
         .with_context(|| format!("cannot read the policy in {}", dir.display()))
         .hint("a policy is a folder of *.rego, *_test.rego and data.json; begin with: vouchsafe policy show --out DIR")

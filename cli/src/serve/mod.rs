@@ -59,7 +59,7 @@ pub(crate) struct ServeArgs {
 const REFUSED: u8 = 2;
 /// The stack of a thread that decides, in bytes: the reference evaluator recurses on it, as deep as a policy may nest. Only
 /// what is used is ever committed.
-const STACK: usize = 64 * 1024 * 1024;
+pub(crate) const STACK: usize = 64 * 1024 * 1024;
 
 /// Runs the server until it is told to stop.
 ///

@@ -30,6 +30,7 @@ mod quote;
 mod result;
 mod serve_bundle;
 mod serve_policy;
+mod serve_replay;
 mod server;
 mod support;
 mod usage;

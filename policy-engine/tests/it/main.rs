@@ -23,5 +23,6 @@ mod native_door;
 mod opa;
 mod points;
 mod policy_tests;
+mod replay;
 mod schema;
 mod threats;

@@ -1,0 +1,55 @@
+//! Yesterday's decisions against tomorrow's policy, on a server.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::server::Server;
+
+const ALLOWS_DB: &str = "decision := {\"allow\": startswith(input.request.resource, \"db:\"), \"reasons\": reasons}\n\n\
+     reasons contains {\"code\": \"not_db\", \"message\": \"No.\"} if not startswith(input.request.resource, \"db:\")";
+
+const ALLOWS_WIKI: &str = "decision := {\"allow\": input.request.resource == \"wiki\", \"reasons\": reasons}\n\n\
+     reasons contains {\"code\": \"not_wiki\", \"message\": \"No.\"} if input.request.resource != \"wiki\"";
+
+#[test]
+fn a_candidate_is_held_against_what_was_decided_and_changes_nothing() {
+    let mut server = Server::init("dir = \"policies\"");
+    server.write_policy(&ALLOWS_DB.replace("\"reasons\": reasons", "\"reasons\": [r | some r in reasons]"), "");
+    server.start();
+    for resource in ["db:orders", "db:customers", "wiki", "mail"] {
+        server.decide(resource);
+    }
+    let candidate = server.path("candidate");
+    fs::create_dir(&candidate).unwrap();
+    let write = |text: &str| {
+        let text = text.replace("\"reasons\": reasons", "\"reasons\": [r | some r in reasons]");
+        fs::write(candidate.join("policy.rego"), format!("package vouchsafe\n\n{text}\n")).unwrap();
+    };
+    write(ALLOWS_WIKI);
+    let folder = candidate.to_str().unwrap();
+    let replay = ["policy", "replay", "--candidate", folder];
+    let (code, stdout, stderr) = server.operator(&[&replay[..], &["--format", "json"]].concat());
+    assert_eq!(code, Some(0), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (&report["compared"], &report["changed"], &report["same"]),
+        (&4.into(), &3.into(), &1.into()),
+        "{report}"
+    );
+    assert_eq!(report["allow_to_deny"]["not_wiki"].as_array().unwrap().len(), 2, "{report}");
+    assert_eq!(report["deny_to_allow"]["not_db"].as_array().unwrap().len(), 1, "{report}");
+
+    let (_, text, _) = server.operator(&replay);
+    assert!(text.contains("allowed, and would be denied:") && text.contains("not_wiki"), "{text}");
+    assert!(text.ends_with("4 decisions made again, 3 come out otherwise\n"), "{text}");
+    let (_, text, _) = server.operator(&[&replay[..], &["--until", "2026-01-01T00:00:00Z"]].concat());
+    assert_eq!(text, "0 decisions made again, 0 come out otherwise\n");
+
+    write("decision := {\"allow\": x}\n\nx if y\n\ny if x");
+    let (code, text, _) = server.operator(&replay);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("rule.recursion"), "{text}");
+    // What was tried decides nothing.
+    assert_eq!(server.decide("db:orders").0, "allow");
+}
