@@ -29,6 +29,7 @@ pub(crate) enum LogCommand {
 pub(crate) enum OnlineLogCommand {
     Query(Box<QueryArgs>),
     Show(ShowArgs),
+    Explain(ExplainArgs),
     Prove(ProveArgs),
     Checkpoint(CheckpointArgs),
     Key(KeyArgs),
@@ -100,6 +101,23 @@ pub(crate) struct ShowArgs {
     /// The decision, as its answer and `vouchsafe log query` name it.
     #[arg(value_name = "ID")]
     pub(crate) id: DecisionId,
+}
+
+/// Explains one decision: the value of every rule for what it was made over, and which lines were not reached.
+///
+/// Its recorded input is evaluated again by the policy that is in charge now; when that is another one than then, it is said.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe log explain 019c13ec-9e00-7707-8707-070707070707
+  vouchsafe log explain 019c13ec-9e00-7707-8707-070707070707 --format json \\
+    | jq '.rules[] | {rule, value}'")]
+pub(crate) struct ExplainArgs {
+    /// The decision, as its answer and `vouchsafe log query` name it.
+    #[arg(value_name = "ID")]
+    pub(crate) id: DecisionId,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 /// Proves that one decision is in the log: prints a proof that is verified without the server.

@@ -1,6 +1,7 @@
 //! `vouchsafe log` on the server.
 
 use vouchsafe_model::Outcome;
+use vouchsafe_policy_engine::log::explain::ExplainedDecision;
 use vouchsafe_wire::v1::decide::RecordedDecision;
 
 use super::resolve;
@@ -14,6 +15,11 @@ pub(super) async fn run(client: &Client, command: OnlineLogCommand) -> anyhow::R
         OnlineLogCommand::Show(args) => {
             let endpoint = Endpoint::v1(["decisions", &args.id.to_string()]);
             host::print(&output::json(&client.read::<RecordedDecision>(&endpoint).await?)?)
+        }
+        OnlineLogCommand::Explain(args) => {
+            let endpoint = Endpoint::v1(["decisions", &args.id.to_string(), "explain"]);
+            let explained: ExplainedDecision = client.read(&endpoint).await?;
+            output::show(args.format.format, &explained, || output::explained::decision(&explained))
         }
         OnlineLogCommand::Prove(args) => {
             host::print(&client.read_text(&Endpoint::v1(["decisions", &args.id.to_string(), "proof"])).await?)

@@ -11,6 +11,7 @@ pub(crate) mod decision;
 pub(crate) mod device;
 pub(crate) mod dry_run;
 pub(crate) mod eventlog;
+pub(crate) mod explained;
 pub(crate) mod gate;
 pub(crate) mod golden;
 pub(crate) mod ima;

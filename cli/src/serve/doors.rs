@@ -19,6 +19,7 @@ use vouchsafe_http::{
 use vouchsafe_pki::Authority;
 use vouchsafe_policy_engine::RecordTable;
 use vouchsafe_policy_engine::doors::{self, Points};
+use vouchsafe_policy_engine::log::{self, explain::ExplainState};
 use vouchsafe_store::{RetentionPolicy, Store};
 use vouchsafe_trust_engine::{ResultKeys, TrustEngine};
 use vouchsafe_wire::v1::limits;
@@ -128,6 +129,7 @@ impl Doors {
             .merge(with_body_limit(result, limits::OPERATE_BODY))
             .merge(doors::routes(&self.decisions.clone().at(Some(self.config.public.api.clone()))))
             .merge(with_body_limit(vouchsafe_policy_engine::log::routes(self.log.state()), limits::OPERATE_BODY))
+            .merge(with_body_limit(log::explain::routes(self.explain_state()), limits::OPERATE_BODY))
             .merge(with_body_limit(self.health().routes(), limits::OPERATE_BODY));
         api(routes, &self.settings_up_to(limits::IMAGE_BODY))
     }
@@ -141,6 +143,10 @@ impl Doors {
         let door = KeyDoor { keys, open_paths: doors::OPEN_PATHS, refusal: doors::refusal };
         let decisions = self.decisions.clone().at(self.config.public.points.clone());
         api_by_key(doors::routes(&decisions), &self.settings_up_to(limits::DECISIONS_BODY), door)
+    }
+
+    fn explain_state(&self) -> ExplainState {
+        ExplainState::new(self.log.state(), self.decisions.decider.engine.clone())
     }
 
     fn health(&self) -> Health {
@@ -181,6 +187,7 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = vouchsafe_trust_engine::http::TrustApi::openapi();
     document.merge(doors::openapi());
     document.merge(vouchsafe_policy_engine::log::LogApi::openapi());
+    document.merge(log::explain::ExplainApi::openapi());
     document.info = utoipa::openapi::InfoBuilder::new()
         .title("Vouchsafe")
         .version(env!("CARGO_PKG_VERSION"))

@@ -53,3 +53,39 @@ fn a_candidate_is_held_against_what_was_decided_and_changes_nothing() {
     // What was tried decides nothing.
     assert_eq!(server.decide("db:orders").0, "allow");
 }
+
+#[test]
+fn a_decision_is_explained_by_the_value_of_each_rule_and_the_lines_that_were_not_reached() {
+    let mut server = Server::init("dir = \"policies\"");
+    server.write_policy(
+        "default allow := false\n\nallow if {\n\tis_db\n\tinput.request.action == \"write\"\n}\n\n\
+         is_db if startswith(input.request.resource, \"db:\")\n\ndecision := {\"allow\": allow, \"reasons\": []}",
+        "",
+    );
+    server.start();
+    server.decide("db:orders");
+    let (_, listed, _) = server.operator(&["log", "query", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = listed[0]["id"].as_str().unwrap();
+
+    let (code, explained, stderr) = server.operator(&["log", "explain", id, "--format", "json"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let explained: Value = serde_json::from_str(&explained).unwrap();
+    assert_eq!((&explained["outcome"], &explained["outcome_now"]), (&"deny".into(), &"deny".into()));
+    assert_eq!(explained["policy"], explained["explained_by"]);
+    let value_of = |rule: &str| {
+        let rules = explained["rules"].as_array().unwrap();
+        rules.iter().find(|value| value["rule"] == rule).unwrap()["value"].clone()
+    };
+    assert_eq!(value_of("data.vouchsafe.is_db"), true);
+    assert_eq!(value_of("data.vouchsafe.allow"), false);
+
+    let (_, text, _) = server.operator(&["log", "explain", id]);
+    assert!(
+        text.contains("data.vouchsafe.is_db") && text.contains("outcome") && !text.contains("another policy"),
+        "{text}"
+    );
+    let (code, _, stderr) = server.operator(&["log", "explain", "019c13ec-9e00-7707-8707-070707070707"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("no decision") || stderr.contains("no such decision"), "{stderr}");
+}

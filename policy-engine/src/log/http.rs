@@ -39,7 +39,10 @@ impl LogState {
     }
 
     /// Reads the log beside the tasks that answer requests.
-    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View) -> T + Send + 'static) -> Result<T, HttpProblem> {
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View) -> T + Send + 'static,
+    ) -> Result<T, HttpProblem> {
         let place = self.readers.clone().acquire_owned().await.map_err(HttpProblem::internal)?;
         let view = self.journal.view();
         let reading = tokio::task::spawn_blocking(move || {
@@ -176,7 +179,7 @@ async fn key(State(state): State<LogState>, _: OperatorPeer) -> Response {
     text(state.key_pem.to_string())
 }
 
-fn unknown(id: DecisionId) -> HttpProblem {
+pub(super) fn unknown(id: DecisionId) -> HttpProblem {
     HttpProblem::new(StatusCode::NOT_FOUND, "decision.not_found", "There is no such decision")
         .with_detail(format!("No decision {id} is in the log; retention may have removed it."))
 }

@@ -6,6 +6,7 @@
 
 mod entry;
 pub mod event;
+pub mod explain;
 pub(crate) mod facts;
 mod http;
 mod journal;
