@@ -2,7 +2,7 @@
 
 use vouchsafe_model::Timestamp;
 use vouchsafe_model::finding::Severity;
-use vouchsafe_model::trust::ScoreExplanation;
+use vouchsafe_model::trust::{ScoreExplanation, Veto};
 use vouchsafe_model::{Finding, HostFacts, Verdict};
 use vouchsafe_wire::v1::agent::{DeviceFacts, FindingFacts, PolicyInput, VerdictFacts};
 use vouchsafe_wire::v1::decide::AskDecision;
@@ -54,10 +54,15 @@ fn device_facts(record: &DeviceRecord, score: &ScoreExplanation, now: Timestamp,
         certificate_expires_at: record.certificate_expires_at,
         score: score.score,
         factors: if has("factors") { score.factors.clone() } else { Vec::new() },
-        vetoes: score.ceilings.iter().map(|ceiling| ceiling.veto).collect(),
+        vetoes: vetoes(score),
         verdict: record.verdict.as_ref().map(|verdict| verdict_facts(verdict, now)),
         claims: if has("claims") { record.facts.clone() } else { HostFacts::default() },
     }
+}
+
+/// What holds a score down.
+pub(crate) fn vetoes(score: &ScoreExplanation) -> Vec<Veto> {
+    score.ceilings.iter().map(|ceiling| ceiling.veto).collect()
 }
 
 fn verdict_facts(verdict: &Verdict, now: Timestamp) -> VerdictFacts {

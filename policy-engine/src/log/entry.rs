@@ -25,7 +25,7 @@ const BODY_PLACE: &str = "/question/request/http/body";
 
 /// A decision and what it was made over: `{"decision":…,"question":…,"device":…,"query":…,"asked_by":…}`. It carries no secret.
 ///
-/// `device` is `input.device` as the policy saw it, `null` where it saw none; it is absent where the policy was not asked, or
+/// `device` is `input.device` as the policy saw it, less what `decision.score` tells, `null` where it saw none; it is absent where the policy was not asked, or
 /// another rule was. `without` names what was there and is never logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
@@ -172,7 +172,7 @@ fn write_device(json: &mut Vec<u8>, seen: &Seen, score: Option<&ScoreExplanation
         (Seen::NoDevice, _) => json.extend_from_slice(b",\"device\":null"),
         (Seen::Device(known), Some(score)) => {
             json.extend_from_slice(b",\"device\":");
-            facts::write(json, known, score);
+            facts::write(json, known, score.at);
         }
         // There is no device without its score.
         (Seen::Nothing, _) | (Seen::Device(_), None) => {}

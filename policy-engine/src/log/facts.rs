@@ -1,17 +1,18 @@
-//! The facts about a device as the policy saw them, in the log: `input.device` of that instant.
+//! The facts about a device as the policy saw them, in the log: `input.device` of that instant, less its score, factors and
+//! vetoes, which `decision.score` has.
 //!
-//! Of the facts only age, score and what makes it depend on the instant. The rest is written once for each revision of the
-//! record and then copied, so that an entry costs its floats and not the device's findings and claims.
+//! Of what is left only the age of the evidence depends on the instant. The rest is written once for each revision of the
+//! record and then copied.
 
-use serde::Serialize;
-use vouchsafe_model::trust::{ScoreExplanation, Veto};
+use serde::{Deserialize, Serialize};
+use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::verdict::VerdictStatus;
 use vouchsafe_model::{DeviceId, DeviceState, EndorsementGrade, HostFacts, ImageId, Timestamp};
-use vouchsafe_wire::v1::agent::FindingFacts;
+use vouchsafe_wire::v1::agent::{DeviceFacts, FindingFacts, VerdictFacts};
 use vouchsafe_wire::v1::record::DeviceRecord;
 
 use super::entry::member;
-use crate::input::{finding_facts, verdict_age_secs};
+use crate::input::{finding_facts, verdict_age_secs, vetoes};
 use crate::known::KnownDevice;
 
 /// What of [`DeviceFacts`](vouchsafe_wire::v1::agent::DeviceFacts) follows from the record alone, the verdict not counted.
@@ -63,16 +64,46 @@ pub(crate) fn steady(record: &DeviceRecord) -> Box<[u8]> {
     json.into()
 }
 
-/// Writes the facts about a device whose score was this.
-pub(super) fn write(json: &mut Vec<u8>, known: &KnownDevice, score: &ScoreExplanation) {
+/// The facts as they are read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoggedFacts {
+    id: DeviceId,
+    state: DeviceState,
+    endorsement: EndorsementGrade,
+    enrolled_at: Timestamp,
+    image: Option<ImageId>,
+    certificate_expires_at: Timestamp,
+    claims: HostFacts,
+    verdict: Option<VerdictFacts>,
+}
+
+impl LoggedFacts {
+    /// All of them, with the score that the decision tells.
+    pub(super) fn with(self, score: ScoreExplanation) -> DeviceFacts {
+        let Self { id, state, endorsement, enrolled_at, image, certificate_expires_at, claims, verdict } = self;
+        DeviceFacts {
+            id,
+            state,
+            endorsement,
+            enrolled_at,
+            image,
+            certificate_expires_at,
+            score: score.score,
+            vetoes: vetoes(&score),
+            factors: score.factors,
+            verdict,
+            claims,
+        }
+    }
+}
+
+/// Writes the facts about a device at an instant.
+pub(super) fn write(json: &mut Vec<u8>, known: &KnownDevice, at: Timestamp) {
     json.extend_from_slice(known.steady_facts());
     if let Some(verdict) = &known.record().verdict {
-        member(json, b",\"age_secs\":", &verdict_age_secs(verdict, score.at));
+        member(json, b",\"age_secs\":", &verdict_age_secs(verdict, at));
         json.push(b'}');
     }
-    let vetoes: Vec<Veto> = score.ceilings.iter().map(|ceiling| ceiling.veto).collect();
-    member(json, b",\"score\":", &score.score);
-    member(json, b",\"factors\":", &score.factors);
-    member(json, b",\"vetoes\":", &vetoes);
     json.push(b'}');
 }

@@ -1,11 +1,13 @@
 //! What was decided over, once more: from an entry of the log to the policy's input.
 
 use serde::Deserialize;
+use vouchsafe_model::trust::ScoreExplanation;
 use vouchsafe_model::{DecisionId, Outcome, Sha256Digest, Timestamp};
-use vouchsafe_wire::v1::agent::{DeviceFacts, PolicyInput};
+use vouchsafe_wire::v1::agent::PolicyInput;
 use vouchsafe_wire::v1::decide::AskDecision;
 use vouchsafe_wire::v1::opa::DataQuery;
 
+use super::facts::LoggedFacts;
 use crate::input::joined;
 
 /// A decision that can be made again.
@@ -73,6 +75,8 @@ struct LoggedDecision {
     decided_at: Timestamp,
     outcome: Outcome,
     policy: Sha256Digest,
+    #[serde(default)]
+    score: Option<ScoreExplanation>,
 }
 
 /// What an entry says of the device.
@@ -81,7 +85,7 @@ enum LoggedDevice {
     #[default]
     Nothing,
     /// The policy saw this one, or none.
-    Seen(Option<Box<DeviceFacts>>),
+    Seen(Option<Box<LoggedFacts>>),
 }
 
 impl<'de> Deserialize<'de> for LoggedDevice {
@@ -108,9 +112,14 @@ pub fn replay_input(entry: &str) -> Result<Replay, NotReplayable> {
     if let Some(place) = without.into_iter().next() {
         return Err(NotReplayable::LeftOut { place });
     }
-    let LoggedDecision { id, decided_at, outcome, policy } = decision;
+    let LoggedDecision { id, decided_at, outcome, policy, score } = decision;
     let (Some(question), LoggedDevice::Seen(device)) = (question, device) else { return Err(NotReplayable::Unseen) };
     let understands = question.understands.clone();
-    let input = joined(question, device.map(|device| *device), decided_at);
+    let device = match (device, score) {
+        (None, _) => None,
+        (Some(device), Some(score)) => Some(device.with(score)),
+        (Some(_), None) => return Err(NotReplayable::Unseen),
+    };
+    let input = joined(question, device, decided_at);
     Ok(Replay { id, outcome, policy, input, understands })
 }
