@@ -24,6 +24,8 @@ use crate::log::mask::MaskError;
 use crate::query::{DataApi, EntryPoint, Query};
 use crate::question::Question;
 use crate::records::RecordTable;
+use crate::replay::Candidate;
+use crate::shadow::Shadow;
 use crate::wanted::Wanted;
 use crate::written::{DataChange, DataPath, WriteError};
 use crate::{metrics, ruling};
@@ -36,6 +38,7 @@ pub struct PolicyEngine {
     records: Arc<RecordTable>,
     pub(crate) charge: Charge,
     comparison: OnceLock<Comparison>,
+    shadow: OnceLock<Shadow>,
 }
 
 /// What the policy said, and what it said it of.
@@ -87,7 +90,7 @@ impl PolicyEngine {
         data_api: DataApi,
     ) -> Result<Self, CompileError> {
         let charge = Charge::ungated(bundle, settings, data_api)?;
-        Ok(Self { records, charge, comparison: OnceLock::new() })
+        Ok(Self { records, charge, comparison: OnceLock::new(), shadow: OnceLock::new() })
     }
 
     /// An engine with this policy in charge, into which this policy and every later one comes through a gate.
@@ -102,7 +105,7 @@ impl PolicyEngine {
         data_api: DataApi,
     ) -> Result<Self, ActivateError> {
         let charge = Charge::gated(gate, bundle, settings, data_api)?;
-        Ok(Self { records, charge, comparison: OnceLock::new() })
+        Ok(Self { records, charge, comparison: OnceLock::new(), shadow: OnceLock::new() })
     }
 
     /// Puts another policy in charge, with what was written over the old one. Decisions that are under way end by the old
@@ -136,6 +139,17 @@ impl PolicyEngine {
         let comparison = Comparison::start(one_in, Arc::downgrade(self))?;
         // Whoever came first is as good.
         let _ = self.comparison.set(comparison);
+        Ok(())
+    }
+
+    /// From now on, has every decision made once more by another policy, after the answer. It is counted and logged where that
+    /// one decides otherwise, and answers nobody.
+    ///
+    /// # Errors
+    /// When no thread could be made.
+    pub fn shadow(&self, candidate: Candidate) -> io::Result<()> {
+        // Whoever came first is as good.
+        let _ = self.shadow.set(Shadow::start(candidate)?);
         Ok(())
     }
 
@@ -229,6 +243,9 @@ impl PolicyEngine {
         });
         let decision = Decision::new(id, now, ruling.noting(notes), question.ask().device, score, active.hash());
         let decision = of_revision(decision, seen.device());
+        if let Some(shadow) = self.shadow.get() {
+            shadow.offer(&decision, question, &seen);
+        }
         metrics::decided(decision.outcome(), started.elapsed());
         (decision, seen)
     }

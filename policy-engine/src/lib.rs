@@ -29,6 +29,7 @@ pub mod question;
 pub mod records;
 pub mod replay;
 pub mod ruling;
+mod shadow;
 pub mod testing;
 pub mod trial;
 pub mod wanted;

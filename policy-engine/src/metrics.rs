@@ -22,6 +22,11 @@ pub const POLICY_COMPARISONS_DROPPED_TOTAL: &str = "policy_comparisons_dropped_t
 /// Decisions that the two evaluators made differently. At the first, the reference evaluator takes over.
 pub const POLICY_EVALUATORS_DIFFER_TOTAL: &str = "policy_evaluators_differ_total";
 
+/// Decisions that the shadow policy made as well, by how its `outcome` changes: `same`, `allow_to_deny` or `deny_to_allow`.
+pub const POLICY_SHADOW_DECISIONS_TOTAL: &str = "policy_shadow_decisions_total";
+/// Decisions that the shadow policy was too slow for.
+pub const POLICY_SHADOW_DROPPED_TOTAL: &str = "policy_shadow_dropped_total";
+
 /// Watches that are open.
 pub const WATCHES_OPEN: &str = "watches_open";
 /// Answers that were told to watches, by their `outcome`.
@@ -52,6 +57,14 @@ pub(crate) fn compared() {
 
 pub(crate) fn comparison_dropped() {
     metrics::counter!(POLICY_COMPARISONS_DROPPED_TOTAL).increment(1);
+}
+
+pub(crate) fn shadow_decided(change: &'static str) {
+    metrics::counter!(POLICY_SHADOW_DECISIONS_TOTAL, "outcome" => change).increment(1);
+}
+
+pub(crate) fn shadow_dropped() {
+    metrics::counter!(POLICY_SHADOW_DROPPED_TOTAL).increment(1);
 }
 
 pub(crate) fn evaluators_differ() {

@@ -134,6 +134,9 @@ const TAIL: &str = r#"
 # One in so many decisions is made once more, after its answer, by the evaluator that follows the language to the letter;
 # 0 is none. At the first difference that one decides from then on.
 # compare_one_in = 1000
+# A folder with a policy on trial: it makes every decision once more, after its answer, and answers nobody. Where it decides
+# otherwise is counted (policy_shadow_decisions_total) and logged. It is read when the server starts.
+# shadow = "next-policies"
 
 # Enforcement points that have a key (vouchsafe point keygen), or pass on what they know of others: the user, device or
 # application that a request comes from, the HTTP request itself. Without an entry, a point with a certificate is believed

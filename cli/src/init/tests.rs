@@ -174,6 +174,7 @@ fn what_is_commented_out_in_the_settings_is_the_default() {
     fs::write(&path, all.join("\n")).unwrap();
     let mut written_out = settings_of(dir.path());
     assert_eq!(written_out.policy.dir.take(), Some("policies".into()));
+    assert_eq!(written_out.policy.shadow.take(), Some("next-policies".into()));
     assert_eq!(written_out.listen.points.take(), Some("0.0.0.0:8445".parse().unwrap()));
     assert_eq!(written_out.public.points.take().as_deref(), Some("https://engine.example.org:8445"));
     assert_eq!(written_out.model.file.take(), Some("model.toml".into()));

@@ -109,6 +109,9 @@ pub(crate) struct PolicyConfig {
     pub(crate) danger_writable_data: Vec<DataPath>,
     /// One in so many decisions of the fast evaluator is compared with the reference evaluator's; 0 compares none.
     pub(crate) compare_one_in: u32,
+    /// A folder with another policy that makes every decision once more and answers nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shadow: Option<PathBuf>,
 }
 
 impl Default for PolicyConfig {
@@ -119,6 +122,7 @@ impl Default for PolicyConfig {
             entry_points: Vec::new(),
             danger_writable_data: Vec::new(),
             compare_one_in: 1000,
+            shadow: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::server::Server;
+use crate::server::{Server, until};
 
 const ALLOWS_DB: &str = "decision := {\"allow\": startswith(input.request.resource, \"db:\"), \"reasons\": reasons}\n\n\
      reasons contains {\"code\": \"not_db\", \"message\": \"No.\"} if not startswith(input.request.resource, \"db:\")";
@@ -12,10 +12,15 @@ const ALLOWS_DB: &str = "decision := {\"allow\": startswith(input.request.resour
 const ALLOWS_WIKI: &str = "decision := {\"allow\": input.request.resource == \"wiki\", \"reasons\": reasons}\n\n\
      reasons contains {\"code\": \"not_wiki\", \"message\": \"No.\"} if input.request.resource != \"wiki\"";
 
+/// The policy with its set of reasons as a list.
+fn with_list(policy: &str) -> String {
+    policy.replace("\"reasons\": reasons", "\"reasons\": [r | some r in reasons]")
+}
+
 #[test]
 fn a_candidate_is_held_against_what_was_decided_and_changes_nothing() {
     let mut server = Server::init("dir = \"policies\"");
-    server.write_policy(&ALLOWS_DB.replace("\"reasons\": reasons", "\"reasons\": [r | some r in reasons]"), "");
+    server.write_policy(&with_list(ALLOWS_DB), "");
     server.start();
     for resource in ["db:orders", "db:customers", "wiki", "mail"] {
         server.decide(resource);
@@ -23,7 +28,7 @@ fn a_candidate_is_held_against_what_was_decided_and_changes_nothing() {
     let candidate = server.path("candidate");
     fs::create_dir(&candidate).unwrap();
     let write = |text: &str| {
-        let text = text.replace("\"reasons\": reasons", "\"reasons\": [r | some r in reasons]");
+        let text = with_list(text);
         fs::write(candidate.join("policy.rego"), format!("package vouchsafe\n\n{text}\n")).unwrap();
     };
     write(ALLOWS_WIKI);
@@ -88,4 +93,28 @@ fn a_decision_is_explained_by_the_value_of_each_rule_and_the_lines_that_were_not
     let (code, _, stderr) = server.operator(&["log", "explain", "019c13ec-9e00-7707-8707-070707070707"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("no decision") || stderr.contains("no such decision"), "{stderr}");
+}
+
+#[test]
+fn a_shadow_makes_every_decision_once_more_and_answers_nobody() {
+    let mut server = Server::init("dir = \"policies\"\nshadow = \"shadow\"");
+    server.write_policy(&with_list(ALLOWS_DB), "");
+    let shadow = server.path("shadow");
+    fs::create_dir(&shadow).unwrap();
+    let write = |text: &str| fs::write(shadow.join("policy.rego"), format!("package vouchsafe\n\n{text}\n")).unwrap();
+    write("decision := {\"allow\": x}\n\nx if y\n\ny if x");
+    assert_eq!(server.start_in_vain(), Some(2), "a shadow passes the same gate");
+    assert!(server.log().contains("rule.recursion"), "{}", server.log());
+
+    write(&with_list(ALLOWS_WIKI));
+    server.start();
+    assert_eq!(server.decide("db:orders"), ("allow".to_owned(), vec![]));
+    assert_eq!(server.decide("wiki"), ("deny".to_owned(), vec!["not_db".to_owned()]));
+    assert_eq!(server.decide("mail"), ("deny".to_owned(), vec!["not_db".to_owned()]));
+    for outcome in ["allow_to_deny", "deny_to_allow", "same"] {
+        let metric = format!("policy_shadow_decisions_total{{outcome=\"{outcome}\"}}");
+        assert!(until(|| server.metric(&metric).as_deref() == Some("1")), "{outcome}: {}", server.log());
+    }
+    server.until_logged("the shadow policy decides otherwise", 2);
+    assert!(server.log().contains("not_wiki"), "{}", server.log());
 }

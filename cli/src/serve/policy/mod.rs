@@ -5,6 +5,7 @@
 
 mod bundle;
 mod reload;
+mod shadow;
 mod source;
 
 use std::fmt::Display;
@@ -68,6 +69,9 @@ pub(super) async fn start(
     };
     if let Some(one_in) = NonZeroU32::new(config.policy.compare_one_in) {
         engine.compare_one_in(one_in).context("no thread could be made to compare the evaluators")?;
+    }
+    if let Some(dir) = &config.policy.shadow {
+        shadow::start(&engine, layout.resolve(dir))?;
     }
     Ok((engine, keeper))
 }
