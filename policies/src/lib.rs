@@ -23,7 +23,8 @@ pub use signature::{
     Algorithm, KeyError, SIGNATURES_PATH, SignatureError, SigningFailed, SigningKey, VerifyingKey, VerifyingKeys,
 };
 
-/// The rule that decides: a policy answers `{"allow": bool, "reasons": [{"code", "message", "fix"}], "obligations": []}`.
+/// The rule that decides: a policy answers `{"allow": bool, "reasons": [{"code", "message", "fix"}], "obligations": [{"code",
+/// "message", "parameters"}], "needs": {"score": number}}`, all but `allow` optional.
 pub const ENTRY_POINT: &str = "data.vouchsafe.decision";
 
 /// The JSON Schema (2020-12) of what a policy decides over. Generated from the wire types, and kept the same by a test of
