@@ -16,7 +16,7 @@ use fixtures::{NOW, engine, question, record};
 fn decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decision");
     for devices in [1_000, 100_000] {
-        let engine = engine(devices);
+        let engine = engine((0..devices).map(record));
         for (name, encrypted, outcome) in [("allow", true, Outcome::Allow), ("deny", false, Outcome::Deny)] {
             let questions: Vec<_> = (0..997).map(|number| question(number * 7 % devices, encrypted)).collect();
             let mut next = questions.iter().cycle();

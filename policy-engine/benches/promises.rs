@@ -27,7 +27,7 @@ const LOAD: Duration = Duration::from_millis(300);
 const CHANGES: u32 = 2_000;
 
 fn main() {
-    let (few, many) = (engine(1_000), engine(100_000));
+    let (few, many) = (engine((0..1_000).map(record)), engine((0..100_000).map(record)));
     devices(&few, &many);
     join();
     threads(&many);
