@@ -3,6 +3,7 @@
 //! A policy decides when it has passed the gate and is compiled, and not before; until then, and when it does not come to
 //! that, the one before stays. Decisions never wait for any of it.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -41,6 +42,23 @@ pub enum ActivateError {
     /// It cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+}
+
+/// Why a policy did not take the place of the one that it was held against.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// Another one came into charge meanwhile.
+    #[error("policy {in_charge} is in charge by now, and not the one that the new one was held against")]
+    Changed {
+        /// The one in charge.
+        in_charge: Sha256Digest,
+    },
+    /// It cannot be put in charge.
+    #[error(transparent)]
+    Activate(#[from] ActivateError),
+    /// It could not be kept for the next start.
+    #[error("the policy could not be kept for the next start")]
+    Keep(#[source] Box<dyn Error + Send + Sync>),
 }
 
 fn first_error(report: &GateReport) -> String {
@@ -163,14 +181,40 @@ impl Charge {
 
     pub(crate) fn activate(&self, bundle: &Bundle) -> Result<Sha256Digest, ActivateError> {
         let _one_at_a_time = lock(&self.changing);
+        let (origin, active) = self.prepare(bundle)?;
+        Ok(self.put_in_charge(origin, active))
+    }
+
+    pub(crate) fn replace(
+        &self,
+        expected: Sha256Digest,
+        bundle: &Bundle,
+        keep: impl FnOnce() -> Result<(), Box<dyn Error + Send + Sync>>,
+    ) -> Result<Sha256Digest, ReplaceError> {
+        let _one_at_a_time = lock(&self.changing);
+        let in_charge = self.active().hash();
+        if in_charge != expected {
+            return Err(ReplaceError::Changed { in_charge });
+        }
+        let (origin, active) = self.prepare(bundle)?;
+        keep().map_err(ReplaceError::Keep)?;
+        Ok(self.put_in_charge(origin, active))
+    }
+
+    /// Has a bundle pass the gate and compiles it, with what was written over the old one.
+    fn prepare(&self, bundle: &Bundle) -> Result<(Origin, Active), ActivateError> {
         let before = lock(&self.origin).clone();
         let written = before.written.over(bundle.clone());
         let choose = match &self.gate {
             Some(gate) => gate.examine(&written.bundle(), self.settings.limits)?,
             None => Choose::ByThePolicy,
         };
-        let stored = self.store(Origin { number: before.number.wrapping_add(1), written, choose });
-        stored.map_err(|error| if self.gate.is_some() { refusal(error) } else { error.into() })
+        let origin = Origin { number: before.number.wrapping_add(1), written, choose };
+        match compile(&origin, self.settings, &self.entry_points) {
+            Ok(active) => Ok((origin, active)),
+            Err(error) if self.gate.is_some() => Err(refusal(error)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) fn write_data(&self, path: &DataPath, change: DataChange) -> Result<Sha256Digest, WriteError> {
@@ -204,14 +248,13 @@ impl Charge {
         true
     }
 
-    /// Puts what was made from this in charge.
-    fn store(&self, origin: Origin) -> Result<Sha256Digest, CompileError> {
-        let active = compile(&origin, self.settings, &self.entry_points)?;
+    /// Puts what is prepared in charge.
+    fn put_in_charge(&self, origin: Origin, active: Active) -> Sha256Digest {
         let hash = active.hash;
         let mut place = lock(&self.origin);
         self.take_over(active);
         *place = origin;
-        Ok(hash)
+        hash
     }
 
     /// Puts data in charge that was written over the bundle in charge.

@@ -1,5 +1,6 @@
 //! One decision, made anew.
 
+use std::error::Error;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +14,7 @@ use vouchsafe_wire::v1::agent::PolicyInput;
 use vouchsafe_wire::v1::authzen::SearchRequest;
 
 use crate::candidates::{Candidates, SearchInput};
-use crate::charge::{ActivateError, Active, Charge, Gate};
+use crate::charge::{ActivateError, Active, Charge, Gate, ReplaceError};
 use crate::comparison::Comparison;
 use crate::compile::{CompileError, EvaluatorKind, Inexact};
 use crate::evaluate::{Document, EvaluationError, EvaluationLimits};
@@ -25,7 +26,7 @@ use crate::query::{DataApi, EntryPoint, Query};
 use crate::question::Question;
 use crate::records::RecordTable;
 use crate::replay::Candidate;
-use crate::shadow::Shadow;
+use crate::shadow::{Shadow, ShadowResults};
 use crate::wanted::Wanted;
 use crate::written::{DataChange, DataPath, WriteError};
 use crate::{metrics, ruling};
@@ -119,6 +120,22 @@ impl PolicyEngine {
         Ok(hash)
     }
 
+    /// The same, only while the policy in charge is the expected one, and only when the new one could be kept: `keep` is
+    /// called when it has passed the gate, before it decides anything.
+    ///
+    /// # Errors
+    /// When another policy is in charge, the bundle cannot be put in charge, or it could not be kept. Nothing is changed then.
+    pub fn replace(
+        &self,
+        expected: Sha256Digest,
+        bundle: &Bundle,
+        keep: impl FnOnce() -> Result<(), Box<dyn Error + Send + Sync>>,
+    ) -> Result<Sha256Digest, ReplaceError> {
+        let hash = self.charge.replace(expected, bundle, keep)?;
+        self.records.changes().tell_all();
+        Ok(hash)
+    }
+
     /// Writes data over that of the bundle, where the settings allow it. It decides from the next question on. Waits while
     /// the policy goes through the gate with it.
     ///
@@ -151,6 +168,11 @@ impl PolicyEngine {
         // Whoever came first is as good.
         let _ = self.shadow.set(Shadow::start(candidate)?);
         Ok(())
+    }
+
+    /// What the policy on trial has come to so far, if there is one.
+    pub fn shadow_results(&self) -> Option<ShadowResults> {
+        self.shadow.get().map(Shadow::results)
     }
 
     /// Leaves a policy to the reference evaluator, of which the fast one was caught making something else.

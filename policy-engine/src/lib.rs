@@ -35,7 +35,7 @@ pub mod trial;
 pub mod wanted;
 pub mod written;
 
-pub use charge::{ActivateError, Gate};
+pub use charge::{ActivateError, Gate, ReplaceError};
 pub use compile::evaluator_of;
 pub use compile::{
     Choose, CompileError, EvaluatorKind, Finding, FindingKind, GateError, Inexact, Location, RegoVersion, Severity,
@@ -46,3 +46,4 @@ pub use known::{KnownDevice, Seen};
 pub use query::{DataApi, EntryPoint, Query, QueryError};
 pub use question::{Question, QuestionError};
 pub use records::RecordTable;
+pub use shadow::ShadowResults;

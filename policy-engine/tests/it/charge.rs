@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::http::{Request, StatusCode};
 use vouchsafe_model::{Outcome, Reason};
 use vouchsafe_policies::Bundle;
-use vouchsafe_policy_engine::{ActivateError, DataApi, EngineSettings, EvaluatorKind, Gate, PolicyEngine, RecordTable};
+use vouchsafe_policy_engine::{
+    ActivateError, DataApi, EngineSettings, EvaluatorKind, Gate, PolicyEngine, RecordTable, ReplaceError,
+};
 
 use crate::doors::{OPERATOR, World};
 use crate::fixtures::{ALLOW_ALL, decide, good_ask, good_record, in_short, limits, policy};
@@ -130,4 +132,28 @@ fn decisions_are_compared_while_the_engine_runs_and_what_is_the_same_changes_not
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(engine.evaluator().0, EvaluatorKind::Fast);
     drop(engine);
+}
+
+#[test]
+fn a_policy_replaces_the_one_that_it_was_held_against_and_no_other() {
+    let engine = gated(&policy(ALLOW_ALL), DataApi::default()).unwrap();
+    let (before, next) = (engine.policy(), policy("decision := {\"allow\": false}"));
+    let never = || -> Result<(), _> { panic!("nothing may be kept") };
+
+    let stale = engine.replace(next.hash(), &next, never).unwrap_err();
+    assert!(matches!(stale, ReplaceError::Changed { in_charge } if in_charge == before), "{stale}");
+    let refused = engine.replace(before, &policy("decision if decision"), never).unwrap_err();
+    assert!(matches!(refused, ReplaceError::Activate(ActivateError::Refused(_))), "{refused}");
+    let unkept = engine.replace(before, &next, || Err("no room".into())).unwrap_err();
+    assert!(matches!(unkept, ReplaceError::Keep(_)), "{unkept}");
+    assert_eq!((engine.policy(), decide(&engine, good_ask(1)).outcome()), (before, Outcome::Allow));
+
+    let mut in_charge_when_kept = None;
+    let keep = || {
+        in_charge_when_kept = Some(engine.policy());
+        Ok(())
+    };
+    assert_eq!(engine.replace(before, &next, keep).unwrap(), next.hash());
+    assert_eq!(in_charge_when_kept, Some(before), "it is kept before it decides");
+    assert_eq!((engine.policy(), decide(&engine, good_ask(1)).outcome()), (next.hash(), Outcome::Deny));
 }
