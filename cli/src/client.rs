@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::{Method, Response, Url};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use vouchsafe_model::Timestamp;
+use vouchsafe_model::{Sha256Digest, Timestamp};
 use vouchsafe_pki::{LocalKey, PeerCertificate, files, pem};
 use vouchsafe_wire::v1::operate::Page;
 use vouchsafe_wire::v1::{limits, problem::Problem};
@@ -139,6 +140,23 @@ impl Client {
         self.call(Method::PUT, endpoint, Some(body)).await
     }
 
+    /// Puts bytes in place of what is there, if that still has this hash.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or refuses: 412 where something else is there by now.
+    pub(crate) async fn put_bytes<T: DeserializeOwned>(
+        &self,
+        endpoint: &Endpoint,
+        bytes: Vec<u8>,
+        expected: Sha256Digest,
+    ) -> Result<T, CallFailed> {
+        let url = endpoint.url(&self.base);
+        let request = self.http.put(url.clone()).header(CONTENT_TYPE, "application/gzip");
+        let request = request.header(IF_MATCH, format!("\"{expected}\"")).body(bytes);
+        let (status, bytes) = self.answer(request).await?;
+        interpret(&url, status, bytes)
+    }
+
     /// Reads a list page by page, up to so many rows. Says on standard error when there are more.
     pub(crate) async fn read_all<T: DeserializeOwned>(
         &self,
@@ -187,20 +205,26 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answered = match request.send().await {
+        (url, self.answer(request).await)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), CallFailed> {
+        match request.send().await {
             Ok(response) => read_answer(response).await,
             Err(error) => Err(CallFailed::unreachable(&self.base, error)),
-        };
-        (url, answered)
+        }
     }
 }
 
 fn hinted<T>(answered: Result<T, CallFailed>) -> anyhow::Result<T> {
-    answered.map_err(|failed| {
-        let hint = failed.hint();
-        let error = anyhow::Error::new(failed);
-        if let Some(hint) = hint { with_hint(error, hint) } else { error }
-    })
+    answered.map_err(explained)
+}
+
+/// A call that came to nothing, with what to do about it.
+pub(crate) fn explained(failed: CallFailed) -> anyhow::Error {
+    let hint = failed.hint();
+    let error = anyhow::Error::new(failed);
+    if let Some(hint) = hint { with_hint(error, hint) } else { error }
 }
 
 async fn read_answer(mut response: Response) -> Result<(u16, Vec<u8>), CallFailed> {

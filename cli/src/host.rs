@@ -1,8 +1,12 @@
 //! What a command takes from the machine that it runs on: the clock, entropy, the terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead as _, IsTerminal, Read as _, Write};
 
+use anyhow::Context as _;
 use vouchsafe_model::Timestamp;
+
+/// The longest answer that is read from a person, in bytes.
+const MAX_ANSWER_LEN: u64 = 64;
 
 /// The instant at which the command runs, by this machine's clock.
 #[expect(clippy::disallowed_methods, reason = "this is the shell that reads the clock for all the pure parts")]
@@ -24,6 +28,23 @@ pub(crate) fn entropy<const N: usize>() -> anyhow::Result<[u8; N]> {
 /// Whether standard output is read by a person.
 pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Whether there is a person who can be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question on standard error. Only a yes is a yes.
+///
+/// # Errors
+/// When the answer cannot be read.
+pub(crate) fn ask(question: &str) -> anyhow::Result<bool> {
+    complain(question);
+    let mut answer = String::new();
+    let read = io::stdin().lock().take(MAX_ANSWER_LEN).read_line(&mut answer);
+    read.context("cannot read the answer")?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 /// Prints to standard output.

@@ -1,8 +1,8 @@
 //! `vouchsafe`: the server, the operator's tool, and offline checks, in one binary.
 //!
 //! Exit codes: 0 done, 1 failed or asked for in the wrong way, 2 not authentic (`verify`, `image verify`, `policy verify`), refused
-//! (`image check --strict`, `image merge`, `policy check`, `policy replay`, the policy of `serve`), something failed (`appraise`, `policy eval`) or is not as it was
-//! written (`log verify`), 3 deny (`decision ask`).
+//! (`image check --strict`, `image merge`, `policy check`, `policy replay`, `policy activate`, the policy of `serve`), something
+//! failed (`appraise`, `policy eval`) or is not as it was written (`log verify`), 3 deny (`decision ask`).
 //! Each has one meaning, so that a script never takes a mistyped option for a verdict.
 
 mod appraise;
@@ -77,7 +77,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Policy(PolicyArgs { command }) => {
             return match command {
                 PolicyCommand::Files(command) => policy::run(command),
-                PolicyCommand::Replay(args) => operate(Operation::Replay(args)),
+                PolicyCommand::Server(command) => operate(Operation::Policy(command)),
             };
         }
         Command::PolicyGate => return confined::run(),

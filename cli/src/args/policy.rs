@@ -19,7 +19,16 @@ pub(crate) struct PolicyArgs {
 pub(crate) enum PolicyCommand {
     #[command(flatten)]
     Files(FilesPolicyCommand),
+    #[command(flatten)]
+    Server(ServerPolicyCommand),
+}
+
+/// What is asked of a server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerPolicyCommand {
+    Status(StatusArgs),
     Replay(ReplayArgs),
+    Activate(ActivateArgs),
 }
 
 /// What is done with files alone.
@@ -224,6 +233,33 @@ pub(crate) struct VerifyArgs {
     pub(crate) format: FormatArgs,
 }
 
+/// Shows which policy decides now, where it comes from and since when, and what the policy on trial has come to.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe policy status
+  vouchsafe policy status --format json | jq -r .policy")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Another policy, and the decisions that it is held against.
+#[derive(Args, Debug)]
+pub(crate) struct CandidateArgs {
+    /// The other policy: a folder of *.rego and data.json, or a bundle in a file.
+    #[arg(long, value_name = "DIR|BUNDLE")]
+    pub(crate) candidate: PathBuf,
+    /// Only decisions made then or later: a time such as 2026-01-31T12:00:00Z, or -2h.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "-1d")]
+    pub(crate) since: Instant,
+    /// Only decisions made before then.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<Instant>,
+}
+
 /// Makes recorded decisions again by another policy, and says which of them it would change.
 ///
 /// Time, score and all else that a policy looks at are taken from the record, so only the policy is another. Decisions whose
@@ -236,15 +272,34 @@ Examples:
   vouchsafe policy replay --candidate ./policies --since -7d --format json \\
     | jq '.allow_to_deny | map_values(length)'")]
 pub(crate) struct ReplayArgs {
-    /// The folder of the other policy: *.rego and data.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) candidate: PathBuf,
-    /// Only decisions made then or later: a time such as 2026-01-31T12:00:00Z, or -2h.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "-1d")]
-    pub(crate) since: Instant,
-    /// Only decisions made before then.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub(crate) until: Option<Instant>,
+    #[command(flatten)]
+    pub(crate) candidate: CandidateArgs,
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Puts a policy in charge of a server, after saying what it would change.
+///
+/// The candidate passes the gate here, recorded decisions are made again by it as `policy replay` does, and when that was
+/// seen and agreed to, it passes the gate of the server and decides from the next question on, and after a restart as well.
+/// It takes the place of the policy that the server's settings name; to go back to that, activate just that. Where another
+/// policy came into charge meanwhile, nothing is changed, nor where the policy comes as a signed bundle: that is published.
+/// Exits 2 when the candidate does not pass the gate, and 1 when nothing was activated for another reason.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vouchsafe policy activate --candidate ./policies --since -7d
+
+  In a pipeline, where nobody is asked:
+    vouchsafe policy activate --candidate policy.tar.gz --yes --format json | jq .policy.policy")]
+pub(crate) struct ActivateArgs {
+    #[command(flatten)]
+    pub(crate) candidate: CandidateArgs,
+    /// Activate it whatever it changes, and ask nobody. Needed where there is no terminal.
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
     #[command(flatten)]

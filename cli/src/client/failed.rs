@@ -132,6 +132,7 @@ fn refused_hint(problem: &Problem) -> Option<String> {
         401 | 403 => "the certificate of your profile does not allow this: operators' commands need the role operator",
         404 => "list what there is: vouchsafe device list, image list or token list",
         409 => "look at what is there already; nothing was changed",
+        412 => "nothing was changed; do it again, and compare with what is there now",
         429 => "the server holds callers to a rate: wait a little, then ask again",
         500..=599 => return Some(server_hint(problem)),
         _ => return None,

@@ -1,11 +1,13 @@
 //! What operators do, over the API alone: nothing here opens the server's database.
 
+mod activate;
 mod credential;
 mod dbx;
 mod decision;
 mod device;
 mod image;
 mod log;
+mod policy;
 mod replay;
 mod token;
 
@@ -19,7 +21,7 @@ use crate::args::credential::CredentialArgs;
 use crate::args::decision::DecisionArgs;
 use crate::args::device::DeviceArgs;
 use crate::args::log::OnlineLogCommand;
-use crate::args::policy::ReplayArgs;
+use crate::args::policy::ServerPolicyCommand;
 use crate::args::secureboot::ImportArgs;
 use crate::args::token::TokenArgs;
 use crate::args::value::DevicePrefix;
@@ -38,7 +40,7 @@ pub(crate) enum Operation {
     Credential(CredentialArgs),
     Decision(DecisionArgs),
     Log(ProfileArgs, OnlineLogCommand),
-    Replay(ReplayArgs),
+    Policy(ServerPolicyCommand),
 }
 
 /// Runs an operator's command.
@@ -53,7 +55,7 @@ pub(crate) async fn run(operation: Operation) -> anyhow::Result<ExitCode> {
         Operation::ImportDbx(args) => dbx::import(&client(&args.profile)?, &args).await?,
         Operation::Log(profile, command) => log::run(&client(&profile)?, command).await?,
         Operation::Credential(args) => credential::run(&args.profile, args.command).await?,
-        Operation::Replay(args) => return replay::run(&client(&args.profile)?, &args).await,
+        Operation::Policy(command) => return policy::run(command).await,
         Operation::Decision(args) => return decision::run(&client(&args.profile)?, args.command).await,
     }
     Ok(ExitCode::SUCCESS)

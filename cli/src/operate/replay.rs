@@ -9,14 +9,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
+use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::evaluate::EvaluationLimits;
+use vouchsafe_policy_engine::gate::GateReport;
 use vouchsafe_policy_engine::replay::{Candidate, Replayed};
 use vouchsafe_wire::v1::limits;
 use vouchsafe_wire::v1::operate::Page;
 
-use crate::args::policy::ReplayArgs;
+use crate::args::Format;
+use crate::args::policy::{CandidateArgs, ReplayArgs};
 use crate::client::{Client, Endpoint};
 use crate::output::replay::ReplayReport;
+use crate::policy::candidate::CandidateFiles;
 use crate::{confined, host, output, policy};
 
 /// How the bar looks.
@@ -30,27 +34,48 @@ struct Row {
     entry: Option<Box<RawValue>>,
 }
 
-/// Replays what the log has. The next page is fetched while those before it are decided over.
+/// What was found of a candidate.
+pub(super) enum Compared {
+    /// It does not pass the gate.
+    Refused(Box<GateReport>),
+    /// What it would change.
+    Replayed(Box<ReplayReport>),
+}
+
 pub(super) async fn run(client: &Client, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let bundle = policy::read(&args.candidate)?;
+    let candidate = CandidateFiles::read(&args.candidate.candidate)?;
+    match compare(client, &args.candidate, candidate.bundle()).await? {
+        Compared::Refused(report) => refused(&report, args.format.format),
+        Compared::Replayed(report) => {
+            output::show(args.format.format, &report, || output::replay::report(&report))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Says why a candidate does not pass the gate.
+pub(super) fn refused(report: &GateReport, format: Format) -> anyhow::Result<ExitCode> {
+    output::show(format, report, || output::gate::report(report))?;
+    Ok(ExitCode::from(policy::REFUSED))
+}
+
+/// Has a candidate pass the gate, and replays what the log has. The next page is fetched while those before it are decided over.
+pub(super) async fn compare(client: &Client, args: &CandidateArgs, bundle: &Bundle) -> anyhow::Result<Compared> {
     let limits = EvaluationLimits::default();
-    let report = confined::child().examine(&bundle, limits).context("cannot check the candidate")?;
+    let report = confined::child().examine(bundle, limits).context("cannot check the candidate")?;
     if !report.passed {
-        output::show(args.format.format, &report, || output::gate::report(&report))?;
-        return Ok(ExitCode::from(policy::REFUSED));
+        return Ok(Compared::Refused(Box::new(report)));
     }
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let candidate = Candidate::compile(&bundle, report.choose(), limits, threads);
+    let candidate = Candidate::compile(bundle, report.choose(), limits, threads);
     let candidate = Arc::new(candidate.context("the candidate cannot be used")?);
     let found = replay(client, args, &candidate, threads).await?;
-    let report = ReplayReport::of(&candidate, found);
-    output::show(args.format.format, &report, || output::replay::report(&report))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Compared::Replayed(Box::new(ReplayReport::of(&candidate, found))))
 }
 
 async fn replay(
     client: &Client,
-    args: &ReplayArgs,
+    args: &CandidateArgs,
     candidate: &Arc<Candidate>,
     threads: usize,
 ) -> anyhow::Result<Replayed> {

@@ -2,6 +2,7 @@
 //!
 //! What a server or a host says is cleaned of control characters first, so that nothing in it can drive the terminal.
 
+pub(crate) mod activation;
 pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod chart;
@@ -20,6 +21,7 @@ pub(crate) mod instant;
 pub(crate) mod log;
 pub(crate) mod packed;
 pub(crate) mod policy;
+pub(crate) mod policy_status;
 pub(crate) mod quote;
 pub(crate) mod replay;
 pub(crate) mod result;

@@ -1,6 +1,7 @@
 //! `vouchsafe policy`: check, test, measure, try and pack a policy before a server uses it, and see the built-in one.
 
 mod bench;
+pub(crate) mod candidate;
 mod eval;
 pub(crate) mod packed;
 

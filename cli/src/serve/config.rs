@@ -355,6 +355,11 @@ impl Layout {
         self.dir.join("policy.last.json")
     }
 
+    /// The policy that an operator activated, and who did.
+    pub(crate) fn activated_policy(&self) -> PathBuf {
+        self.dir.join("policy.activated.json")
+    }
+
     /// A path of the settings, made absolute.
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.dir.join(path)

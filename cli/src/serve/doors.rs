@@ -27,6 +27,7 @@ use vouchsafe_wire::v1::limits;
 use super::config::ServerConfig;
 use super::decisions::Log;
 use super::identity::Server;
+use super::policy::{self, InCharge};
 use super::upkeep;
 use crate::failure::Hint as _;
 
@@ -36,6 +37,7 @@ pub(super) struct Doors {
     pub(super) trust: Arc<TrustEngine>,
     pub(super) result_keys: Arc<ResultKeys>,
     pub(super) decisions: doors::Doors,
+    pub(super) in_charge: Arc<InCharge>,
     pub(super) log: Log,
     pub(super) records: Arc<RecordTable>,
     pub(super) store: Arc<dyn Store>,
@@ -130,6 +132,7 @@ impl Doors {
             .merge(doors::routes(&self.decisions.clone().at(Some(self.config.public.api.clone()))))
             .merge(with_body_limit(vouchsafe_policy_engine::log::routes(self.log.state()), limits::OPERATE_BODY))
             .merge(with_body_limit(log::explain::routes(self.explain_state()), limits::OPERATE_BODY))
+            .merge(policy::door::routes(self.in_charge.clone()))
             .merge(with_body_limit(self.health().routes(), limits::OPERATE_BODY));
         api(routes, &self.settings_up_to(limits::IMAGE_BODY))
     }
@@ -188,6 +191,7 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
     document.merge(doors::openapi());
     document.merge(vouchsafe_policy_engine::log::LogApi::openapi());
     document.merge(log::explain::ExplainApi::openapi());
+    document.merge(policy::door::PolicyApi::openapi());
     document.info = utoipa::openapi::InfoBuilder::new()
         .title("Vouchsafe")
         .version(env!("CARGO_PKG_VERSION"))

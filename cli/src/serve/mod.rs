@@ -96,7 +96,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shared: Arc<dyn Store> = Arc::new(store.clone());
 
     let records = Arc::new(RecordTable::new());
-    let (policy, keeper) = policy::start(&layout, &config, records.clone(), clock.clone()).await?;
+    let (in_charge, keeper) = policy::start(&layout, &config, records.clone(), clock.clone()).await?;
     let points = doors::points(&config)?;
     let authority = Arc::new(files::authority(&layout, &config)?);
     let trust = Arc::new(TrustEngine::new(Parts {
@@ -121,12 +121,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let server = identity::Server::read(&layout, authority.clone(), clock.clone(), entropy.clone())?;
     let (log, logging) = decisions::Log::open(&layout, &config, clock.clone(), entropy.clone(), &shutdown)?;
-    let decider = log.decider(policy, clock.clone(), entropy.clone());
+    let decider = log.decider(in_charge.engine().clone(), clock.clone(), entropy.clone());
     let doors = doors::Doors {
         config,
         trust,
         result_keys,
         decisions: DecisionDoors::new(decider, files::page_key(&layout)?).with_points(points),
+        in_charge,
         log,
         records,
         store: shared.clone(),

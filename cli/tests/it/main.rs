@@ -28,6 +28,7 @@ mod policy_eval;
 mod produce;
 mod quote;
 mod result;
+mod serve_activate;
 mod serve_bundle;
 mod serve_policy;
 mod serve_replay;

@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A server that is killed when it is dropped.
 pub(crate) struct Server {
     dir: tempfile::TempDir,
+    api: u16,
     ops: u16,
     process: Option<Child>,
 }
@@ -30,7 +31,7 @@ impl Server {
         init.args(["--host", "localhost", "--ip", "127.0.0.1", "--listen", "127.0.0.1"]);
         init.args(ports.iter().flat_map(|(flag, port)| [(*flag).to_owned(), port.to_string()]));
         assert!(init.output().unwrap().status.success());
-        let server = Self { dir, ops, process: None };
+        let server = Self { dir, api, ops, process: None };
         let settings = server.path("vouchsafe.toml");
         let text = fs::read_to_string(&settings).unwrap();
         assert!(text.contains("[policy]\n"));
@@ -131,6 +132,25 @@ impl Server {
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Sends a policy as the one whose certificate and key have this name, in place of the one that this names: status and body.
+    pub(crate) fn put_policy(&self, who: &str, if_match: Option<&str>, body: Vec<u8>) -> (u16, String) {
+        // Whoever made one before has said the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let read = |name: String| fs::read(self.path(&name)).unwrap();
+        let identity = [read(format!("{who}.key")), read(format!("{who}.crt"))].concat();
+        let client = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&read("trust-bundle.pem".to_owned())).unwrap()])
+            .identity(reqwest::Identity::from_pem(&identity).unwrap())
+            .build()
+            .unwrap();
+        let request = client.put(format!("https://localhost:{}/v1/policy", self.api)).body(body);
+        let request = if_match.into_iter().fold(request, |request, hash| request.header("if-match", hash));
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
     }
 
     /// Asks for a decision over a resource: the outcome, and the codes of its reasons.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use vouchsafe_wire::v1::problem::Problem;
+use vouchsafe_wire::v1::problem::{Problem, ProblemFinding};
 
 use crate::observe;
 
@@ -32,6 +32,12 @@ impl HttpProblem {
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { problem: Box::new(self.problem.with_detail(detail)), ..self }
+    }
+
+    /// The same problem, with what is wrong one by one.
+    #[must_use]
+    pub fn with_findings(self, findings: Vec<ProblemFinding>) -> Self {
+        Self { problem: Box::new(self.problem.with_findings(findings)), ..self }
     }
 
     /// The same problem, which may be gone after so long (RFC 9110, 10.2.3).

@@ -3,12 +3,15 @@
 //! Whatever the source, a policy goes through the gate in a child before it decides anything. One that does not pass keeps
 //! the server from starting, and leaves the one before in charge when the server runs.
 
+mod activate;
+mod activated;
 mod bundle;
+pub(super) mod door;
+mod in_charge;
 mod reload;
 mod shadow;
 mod source;
 
-use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -18,10 +21,14 @@ use vouchsafe_http::Clock;
 use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::gate::GateReport;
 use vouchsafe_policy_engine::{ActivateError, DataApi, EngineSettings, EvaluatorKind, Gate, PolicyEngine, RecordTable};
+use vouchsafe_wire::v1::policy::PolicySource;
 
 use super::config::{Layout, ServerConfig};
 use crate::confined;
+use activated::Kept;
 use bundle::{BundleSource, Follow};
+pub(super) use in_charge::InCharge;
+use in_charge::{Provenance, Replaceable};
 use reload::Reload;
 use source::Source;
 
@@ -43,41 +50,83 @@ impl Keeper {
     }
 }
 
-/// The engine with the policy in charge that the settings name, and what exchanges it.
+/// The policy in charge that the settings name, or that was activated in place of it, and what exchanges it.
 pub(super) async fn start(
     layout: &Layout,
     config: &ServerConfig,
     records: Arc<RecordTable>,
     clock: Arc<dyn Clock>,
-) -> anyhow::Result<(Arc<PolicyEngine>, Keeper)> {
-    let (engine, keeper) = match &config.policy.bundle {
+) -> anyhow::Result<(Arc<InCharge>, Keeper)> {
+    let (in_charge, keeper) = match &config.policy.bundle {
         None => {
-            let source = Source::of(layout, config);
-            let bundle = source.read()?;
-            let engine = engine(&source, &bundle, config, records)?;
-            let reload = Reload::new(engine.clone(), source, bundle)?;
-            (engine, Keeper::Reload(Box::new(reload)))
+            let in_charge = start_replaceable(layout, config, records, clock)?;
+            let reload = Reload::new(in_charge.clone())?;
+            (in_charge, Keeper::Reload(Box::new(reload)))
         }
         Some(bundle) => {
             ensure!(config.policy.dir.is_none(), "[policy] has both dir and bundle");
             let mut source = BundleSource::open(bundle, layout)?;
             let first = source.first(clock.now()).await.with_context(|| format!("no policy from {source}"))?;
-            let engine = engine(&source, first.packed().bundle(), config, records)?;
-            let follow = Follow::new(engine.clone(), source, first, clock)?;
-            (engine, Keeper::Follow(Box::new(follow)))
+            let engine = engine(&source.told().to_string(), first.packed().bundle(), config, records)?;
+            let provenance = Provenance::packed(source.told(), first.packed(), clock.now());
+            let in_charge = Arc::new(InCharge::new(engine, clock, provenance, None));
+            let follow = Follow::new(in_charge.clone(), source, first)?;
+            forget_activated(&Kept::of(layout))?;
+            (in_charge, Keeper::Follow(Box::new(follow)))
         }
     };
+    let engine = in_charge.engine();
+    announce(engine, &in_charge.provenance().source);
     if let Some(one_in) = NonZeroU32::new(config.policy.compare_one_in) {
         engine.compare_one_in(one_in).context("no thread could be made to compare the evaluators")?;
     }
     if let Some(dir) = &config.policy.shadow {
-        shadow::start(&engine, layout.resolve(dir))?;
+        shadow::start(engine, &layout.resolve(dir))?;
     }
-    Ok((engine, keeper))
+    Ok((in_charge, keeper))
+}
+
+/// What an operator activated in place of what the settings name, or else that.
+fn start_replaceable(
+    layout: &Layout,
+    config: &ServerConfig,
+    records: Arc<RecordTable>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Arc<InCharge>> {
+    let (source, kept) = (Source::of(layout, config), Kept::of(layout));
+    let activated = kept.read()?.filter(|(activation, _)| activation.in_place_of == source.setting());
+    let (name, provenance) = if let Some((activation, packed)) = activated {
+        let path = kept.path().display();
+        let name = format!("activated by {}; remove {path} to start by the policy of the settings", activation.by);
+        let since = activation.at;
+        (name, Provenance::packed(PolicySource::Activated(activation), &packed, since))
+    } else {
+        let bundle = Arc::new(source.read()?);
+        let told = source.told();
+        (told.to_string(), Provenance { source: told, bundle, revision: None, since: clock.now() })
+    };
+    let engine = engine(&name, &provenance.bundle, config, records)?;
+    if !matches!(provenance.source, PolicySource::Activated(_)) {
+        forget_activated(&kept)?;
+    }
+    let replaceable = Replaceable { source: Arc::new(source), kept };
+    Ok(Arc::new(InCharge::new(engine, clock, provenance, Some(replaceable))))
+}
+
+/// Ends an activation that was in place of what the settings no longer name, so that it does not come back with them.
+fn forget_activated(kept: &Kept) -> anyhow::Result<()> {
+    if let Some((activation, packed)) = kept.read()? {
+        kept.forget()?;
+        tracing::warn!(
+            policy = %packed.bundle().hash(), activation.by, activation.in_place_of,
+            "the settings name another policy than the one that this was activated in place of: it counts no more"
+        );
+    }
+    Ok(())
 }
 
 fn engine(
-    source: &impl Display,
+    source: &str,
     bundle: &Bundle,
     config: &ServerConfig,
     records: Arc<RecordTable>,
@@ -89,12 +138,11 @@ fn engine(
     let gate = Gate::Confined(confined::child());
     let engine = PolicyEngine::gated(gate, bundle, records, EngineSettings::default(), data_api)
         .with_context(|| format!("the policy cannot be used ({source})"))?;
-    announce(&engine, source);
     Ok(Arc::new(engine))
 }
 
 /// Says which policy is in charge, and on which evaluator.
-fn announce(engine: &PolicyEngine, source: &impl Display) {
+fn announce(engine: &PolicyEngine, source: &PolicySource) {
     let (evaluator, because) = engine.evaluator();
     let policy = engine.policy();
     tracing::info!(%policy, policy.source = %source, policy.evaluator = evaluator.name(), "policy in charge");

@@ -1,6 +1,5 @@
 //! SIGHUP: the policy is read again, and takes the place of the one in charge if it passes the gate.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,8 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::{ActivateError, PolicyEngine};
+use vouchsafe_wire::v1::policy::{Activation, PolicySource};
 
-use super::announce;
+use super::in_charge::{InCharge, Provenance, Replaceable};
 use super::source::Source;
 
 /// Policies that were looked for again, by their `outcome`: `activated`, `unchanged` or `refused`.
@@ -19,19 +19,16 @@ const REFUSED: &str = "policy_refused";
 
 /// Reads the policy again when it is told to.
 pub(in crate::serve) struct Reload {
-    engine: Arc<PolicyEngine>,
-    source: Arc<Source>,
-    /// What was put in charge last.
-    bundle: Arc<Bundle>,
+    in_charge: Arc<InCharge>,
     hangups: Signal,
 }
 
 impl Reload {
     /// From now on, SIGHUP no longer ends the process.
-    pub(super) fn new(engine: Arc<PolicyEngine>, source: Source, bundle: Bundle) -> anyhow::Result<Self> {
+    pub(super) fn new(in_charge: Arc<InCharge>) -> anyhow::Result<Self> {
         let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         metrics::gauge!(REFUSED).set(0.0);
-        Ok(Self { engine, source: Arc::new(source), bundle: Arc::new(bundle), hangups })
+        Ok(Self { in_charge, hangups })
     }
 
     /// Reloads whenever it is asked for, until the server stops.
@@ -41,21 +38,31 @@ impl Reload {
         }
     }
 
-    async fn reload(&mut self) {
-        let (engine, source, before) = (self.engine.clone(), self.source.clone(), self.bundle.clone());
-        let outcome = tokio::task::spawn_blocking(move || exchange(&engine, &source, &before)).await;
+    async fn reload(&self) {
+        let Some(Replaceable { source, .. }) = &self.in_charge.replaceable else { return };
+        let _turn = self.in_charge.turn().await;
+        let before = self.in_charge.provenance();
+        if let PolicySource::Activated(Activation { by, in_place_of, .. }) = &before.source {
+            tracing::warn!(
+                policy = %self.in_charge.engine.policy(), activation.by = by, activation.in_place_of = in_place_of,
+                "the policy was not read again: an operator activated another one, which decides until they activate this one"
+            );
+            return count("unchanged", false);
+        }
+        let (engine, reading) = (self.in_charge.engine.clone(), source.clone());
+        let outcome = tokio::task::spawn_blocking(move || exchange(&engine, &reading, &before.bundle)).await;
         match outcome.context("the reload failed").flatten() {
             Ok(Some(bundle)) => {
-                self.bundle = Arc::new(bundle);
-                announce(&self.engine, &*self.source);
+                let (source, since) = (source.told(), self.in_charge.clock.now());
+                self.in_charge.came_from(Provenance { source, bundle: Arc::new(bundle), revision: None, since });
                 count("activated", false);
             }
             Ok(None) => {
-                tracing::info!(policy = %self.engine.policy(), "the policy was read again and is the same");
+                tracing::info!(policy = %self.in_charge.engine.policy(), "the policy was read again and is the same");
                 count("unchanged", false);
             }
             Err(error) => {
-                tell(&error, &self.engine, &*self.source);
+                tell(&error, &self.in_charge.engine, &source.told());
                 count("refused", true);
             }
         }
@@ -73,7 +80,7 @@ fn exchange(engine: &PolicyEngine, source: &Source, before: &Bundle) -> anyhow::
 }
 
 /// Says why the policy before is still in charge: each finding by itself.
-pub(super) fn tell(error: &anyhow::Error, engine: &PolicyEngine, source: &impl Display) {
+pub(super) fn tell(error: &anyhow::Error, engine: &PolicyEngine, source: &PolicySource) {
     if let Some(ActivateError::Refused(report)) = error.downcast_ref() {
         for finding in report.errors() {
             tracing::error!(policy.source = %source, finding.code = finding.code.name(), %finding, "policy refused");

@@ -1,20 +1,19 @@
 //! A policy on trial beside the one in charge.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context as _;
 use vouchsafe_policy_engine::evaluate::EvaluationLimits;
 use vouchsafe_policy_engine::replay::Candidate;
 use vouchsafe_policy_engine::{ActivateError, PolicyEngine};
 
-use super::source::Source;
+use super::source;
 use crate::confined;
 
 /// Puts the policy of a folder beside the one in charge, when it has passed the same gate.
-pub(super) fn start(engine: &PolicyEngine, dir: PathBuf) -> anyhow::Result<()> {
-    let source = Source::Folder(dir);
-    let bundle = source.read()?;
-    let unusable = || format!("the shadow policy cannot be used ({source})");
+pub(super) fn start(engine: &PolicyEngine, dir: &Path) -> anyhow::Result<()> {
+    let bundle = source::read_folder(dir)?;
+    let unusable = || format!("the shadow policy cannot be used ({})", dir.display());
     let limits = EvaluationLimits::default();
     let report = confined::child().examine(&bundle, limits).with_context(unusable)?;
     if !report.passed {
@@ -23,6 +22,6 @@ pub(super) fn start(engine: &PolicyEngine, dir: PathBuf) -> anyhow::Result<()> {
     let candidate = Candidate::compile(&bundle, report.choose(), limits, 1).with_context(unusable)?;
     let (policy, evaluator) = (candidate.hash(), candidate.evaluator());
     engine.shadow(candidate).context("no thread could be made for the shadow policy")?;
-    tracing::info!(%policy, policy.source = %source, policy.evaluator = evaluator.name(), "shadow policy beside it");
+    tracing::info!(%policy, policy.source = %dir.display(), policy.evaluator = evaluator.name(), "shadow policy beside it");
     Ok(())
 }

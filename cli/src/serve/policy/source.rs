@@ -1,10 +1,10 @@
 //! Where a policy comes from.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use vouchsafe_policies::Bundle;
+use vouchsafe_wire::v1::policy::PolicySource;
 
 use super::super::config::{Layout, ServerConfig};
 use crate::failure::Hint as _;
@@ -15,7 +15,12 @@ pub(super) enum Source {
     /// The program.
     BuiltIn,
     /// A folder of Rego and data.
-    Folder(PathBuf),
+    Folder {
+        /// Where it is.
+        path: PathBuf,
+        /// What the settings say, which stays the same when the server's folder is moved.
+        setting: String,
+    },
 }
 
 impl Source {
@@ -23,7 +28,23 @@ impl Source {
     pub(super) fn of(layout: &Layout, config: &ServerConfig) -> Self {
         match &config.policy.dir {
             None => Self::BuiltIn,
-            Some(dir) => Self::Folder(layout.resolve(dir)),
+            Some(dir) => Self::Folder { path: layout.resolve(dir), setting: format!("folder {}", dir.display()) },
+        }
+    }
+
+    /// What the settings say of it.
+    pub(super) fn setting(&self) -> &str {
+        match self {
+            Self::BuiltIn => "built in",
+            Self::Folder { setting, .. } => setting,
+        }
+    }
+
+    /// What operators are told of it.
+    pub(super) fn told(&self) -> PolicySource {
+        match self {
+            Self::BuiltIn => PolicySource::BuiltIn,
+            Self::Folder { path, .. } => PolicySource::Folder { path: path.display().to_string() },
         }
     }
 
@@ -31,18 +52,14 @@ impl Source {
     pub(super) fn read(&self) -> anyhow::Result<Bundle> {
         match self {
             Self::BuiltIn => vouchsafe_policies::default_bundle().context("the built-in policy cannot be read"),
-            Self::Folder(dir) => Bundle::from_dir(dir)
-                .with_context(|| format!("cannot read the policy in {}", dir.display()))
-                .hint("`vouchsafe policy check DIR` tries a policy before a server uses it"),
+            Self::Folder { path, .. } => read_folder(path),
         }
     }
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BuiltIn => f.write_str("built in"),
-            Self::Folder(dir) => write!(f, "{}", dir.display()),
-        }
-    }
+/// The policy that lies in a folder.
+pub(super) fn read_folder(path: &Path) -> anyhow::Result<Bundle> {
+    Bundle::from_dir(path)
+        .with_context(|| format!("cannot read the policy in {}", path.display()))
+        .hint("`vouchsafe policy check DIR` tries a policy before a server uses it")
 }

@@ -64,6 +64,10 @@ pub const ACCESSES_BODY: usize = 1024 * 1024;
 pub const DATA_BODY: usize = 96 * 1024;
 /// The body of a change of data, in bytes.
 pub const DATA_CHANGE_BODY: usize = 256 * 1024;
+/// A policy that an operator activates, packed as a bundle, in bytes.
+pub const POLICY_BODY: usize = 8 * 1024 * 1024;
+/// What of a policy is named in the answer that refuses it: so many findings, and how many there are.
+pub const POLICY_FINDINGS: usize = 100;
 /// The body of an operator's request, in bytes.
 pub const OPERATE_BODY: usize = 256 * 1024;
 /// Rows of one page.

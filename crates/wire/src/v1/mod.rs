@@ -9,6 +9,7 @@ pub mod limits;
 pub mod logs;
 pub mod opa;
 pub mod operate;
+pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod watch;

@@ -21,6 +21,23 @@ pub struct Problem {
     pub instance: Option<String>,
     /// A stable code: `quote.nonce_replayed`.
     pub code: String,
+    /// What is wrong with a policy, one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<ProblemFinding>,
+}
+
+/// One thing that is wrong with a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemFinding {
+    /// A stable code: `rule.recursion`.
+    pub code: String,
+    /// Where: file, line and column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub instead: String,
 }
 
 impl Problem {
@@ -33,6 +50,7 @@ impl Problem {
             detail: None,
             instance: None,
             code: code.to_owned(),
+            findings: Vec::new(),
         }
     }
 
@@ -40,6 +58,12 @@ impl Problem {
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// The same problem, with what is wrong one by one.
+    #[must_use]
+    pub fn with_findings(self, findings: Vec<ProblemFinding>) -> Self {
+        Self { findings, ..self }
     }
 }
 

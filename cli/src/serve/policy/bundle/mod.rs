@@ -14,11 +14,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use vouchsafe_model::Timestamp;
 use vouchsafe_policies::{PackedBundle, Trust, VerifyingKeys};
+use vouchsafe_wire::v1::policy::PolicySource;
 
 use super::super::config::{BundleConfig, Layout};
 use crate::policy::packed::read_verifying_key;
 use fetch::{Fetch, Fetched};
-pub(super) use follow::Follow;
+pub(super) use follow::{Follow, STALE};
 use memory::Memory;
 
 /// How often a bundle is looked for, if the settings do not say.
@@ -79,6 +80,14 @@ impl BundleSource {
             max_age: (config.max_age_secs > 0).then(|| Duration::from_secs(config.max_age_secs.into())),
             memory: Memory::open(layout)?,
         })
+    }
+
+    /// What operators are told of it.
+    pub(super) fn told(&self) -> PolicySource {
+        match &self.fetch {
+            Fetch::File(path) => PolicySource::BundleFile { path: path.display().to_string() },
+            Fetch::Http(_) => PolicySource::BundleUrl { url: self.fetch.to_string() },
+        }
     }
 
     /// The bundle to start with.

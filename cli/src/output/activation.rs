@@ -1,0 +1,45 @@
+//! A policy that comes into charge.
+
+use serde::Serialize;
+use vouchsafe_model::Sha256Digest;
+use vouchsafe_wire::v1::policy::PolicyStatus;
+use vouchsafe_wire::v1::problem::Problem;
+
+use super::replay::ReplayReport;
+use super::{clean, line};
+
+/// What came into charge, and what it changes.
+#[derive(Debug, Serialize)]
+pub(crate) struct ActivationReport<'a> {
+    pub(crate) comparison: &'a ReplayReport,
+    /// The policy that decided before.
+    pub(crate) before: Sha256Digest,
+    /// The one that decides now.
+    pub(crate) policy: &'a PolicyStatus,
+}
+
+/// What is asked before anything is changed.
+pub(crate) fn question(candidate: Sha256Digest, before: &PolicyStatus) -> String {
+    let source = clean(&before.source.to_string());
+    format!("\nin charge  {} ({source})\ncandidate  {candidate}\nActivate? [y/N] ", before.policy)
+}
+
+/// What was done.
+pub(crate) fn done(report: &ActivationReport<'_>) -> String {
+    let PolicyStatus { policy, source, .. } = report.policy;
+    let source = clean(&source.to_string());
+    format!("policy {policy} decides now ({source}), in place of {}\n", report.before)
+}
+
+/// Why the server does not put it in charge.
+pub(crate) fn refused(problem: &Problem) -> String {
+    let mut text = String::new();
+    for finding in &problem.findings {
+        let place = finding.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let (message, instead) = (clean(&finding.message), clean(&finding.instead));
+        line(&mut text, format_args!("{}error: {message} [{}]", clean(&place), clean(&finding.code)));
+        line(&mut text, format_args!("  instead: {instead}"));
+    }
+    line(&mut text, format_args!("REFUSED by the server: {}", clean(&problem.to_string())));
+    text
+}
