@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -263,12 +264,16 @@ impl Drop for Engine {
     }
 }
 
-/// A port of the loopback that nobody uses.
+/// A port of the loopback that nobody uses, and that no connection takes meanwhile: those come from 32768 on. Tests of other
+/// processes begin elsewhere.
 ///
 /// # Errors
 /// There is none.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = std::iter::repeat_with(|| std::process::id().wrapping_mul(97) + NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ports = ports.take(1000).filter_map(|number| u16::try_from(12_000 + number % 20_000).ok());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).context("finding a free port")
 }
 
 /// Waits until something holds.

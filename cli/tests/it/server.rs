@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::command;
@@ -185,6 +186,10 @@ pub(crate) fn until(mut holds: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// A port that is free, and that no connection takes meanwhile: those come from 32768 on. Tests of other processes begin elsewhere.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = std::iter::repeat_with(|| std::process::id().wrapping_mul(97) + NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ports = ports.take(1000).filter_map(|number| u16::try_from(12_000 + number % 20_000).ok());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }

@@ -123,7 +123,7 @@ mod tests {
         let whole = fs::read(kept.path()).unwrap();
         let bad = |bytes: &[u8]| {
             files::write_private_file(kept.path(), bytes).unwrap();
-            format!("{:#}", kept.read().err().expect("it is refused"))
+            format!("{:#}", kept.read().expect_err("it is refused"))
         };
         assert!(bad(&whole[..whole.len() - 1]).contains("policy.activated.json cannot be read"));
         assert!(bad(b"").contains("policy.activated.json cannot be read"));
