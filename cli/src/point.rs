@@ -1,14 +1,14 @@
 //! `vouchsafe point`: keys for enforcement points. No server is needed.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
+use serde::Serialize;
 use vouchsafe_model::Sha256Digest;
 use vouchsafe_pki::files;
-use vouchsafe_policy_engine::doors::Forward;
+use vouchsafe_policy_engine::doors::{Forward, PointSettings, Points};
 use zeroize::Zeroizing;
 
 use crate::args::point::{ForwardArg, KeygenArgs, PointArgs, PointCommand};
@@ -34,7 +34,14 @@ fn keygen(args: &KeygenArgs) -> anyhow::Result<()> {
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.key", args.name)));
     let entropy = Zeroizing::new(host::entropy::<ENTROPY_LEN>()?);
     let key = Zeroizing::new(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(entropy.as_slice())));
-    let snippet = snippet(args, &hash(&key)?);
+    let point = PointSettings {
+        name: args.name.clone(),
+        key_sha256: Some(hash(&key)?),
+        forwards: args.forwards.iter().map(|forward| Forward::from(*forward)).collect(),
+        understands: args.understands.clone(),
+    };
+    Points::new([point.clone()])?;
+    let snippet = snippet(&point)?;
     let line = Zeroizing::new(format!("{}\n", *key));
     files::create_private_file(&path, line.as_bytes()).hint("name another file with --out; no key was made")?;
     host::print(&snippet)?;
@@ -48,10 +55,13 @@ fn hash(key: &str) -> anyhow::Result<Sha256Digest> {
 }
 
 /// What goes into the server's settings.
-fn snippet(args: &KeygenArgs, hash: &Sha256Digest) -> String {
-    let forwards: BTreeSet<Forward> = args.forwards.iter().map(|forward| Forward::from(*forward)).collect();
-    let forwards: Vec<String> = forwards.iter().map(|forward| format!("\"{forward}\"")).collect();
-    format!("\n[[points]]\nname = \"{}\"\nkey_sha256 = \"{hash}\"\nforwards = [{}]\n", args.name, forwards.join(", "))
+fn snippet(point: &PointSettings) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct Snippet<'a> {
+        points: [&'a PointSettings; 1],
+    }
+    let lines = toml::to_string(&Snippet { points: [point] }).context("the settings cannot be written")?;
+    Ok(format!("\n{lines}"))
 }
 
 impl From<ForwardArg> for Forward {

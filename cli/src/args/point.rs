@@ -33,6 +33,9 @@ pub(crate) struct KeygenArgs {
     /// What the point will be believed in when it passes it on; several with commas.
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) forwards: Vec<ForwardArg>,
+    /// The codes of the obligations that the point will meet, such as `step_up`; several with commas.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(crate) understands: Vec<String>,
     /// The file for the key, NAME.key in this folder if none is named; nothing is overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

@@ -51,7 +51,11 @@ pub(super) fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
 
 /// A URL of the settings: over TLS, or of this machine.
 pub(super) fn read_url(setting: &str, text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("{setting}: '{text}' is no URL"))?;
+    // Whatever is in a URL is in logs. One that cannot be read is not shown: what it holds is not known.
+    let url = Url::parse(text).with_context(|| format!("{setting} is no URL"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        bail!("{setting} holds the name of a user or a password, which would be in logs: put a token into token_file")
+    }
     let is_loopback = match url.host_str() {
         Some("localhost") => true,
         Some(host) => {
@@ -64,4 +68,28 @@ pub(super) fn read_url(setting: &str, text: &str) -> anyhow::Result<Url> {
         return Ok(url);
     }
     bail!("{setting}: '{text}' is neither https nor http on this machine")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_over_tls_or_of_this_machine_and_holds_no_secret() {
+        for good in ["https://a.example.org/b?c=d", "http://localhost:8080/", "http://127.0.0.9/", "http://[::1]/"] {
+            assert_eq!(read_url("x.url", good).unwrap().as_str(), good);
+        }
+        for (bad, why) in [
+            ("http://a.example.org/", "neither https nor http on this machine"),
+            ("ftp://localhost/", "neither https nor http on this machine"),
+            ("https://ada:hunter2@a.example.org/", "put a token into token_file"),
+            ("https://hunter2@a.example.org/", "put a token into token_file"),
+            ("https://:hunter2@localhost/", "put a token into token_file"),
+            ("https://ada:hunter2@[nowhere", "x.url is no URL"),
+        ] {
+            let error = format!("{:#}", read_url("x.url", bad).unwrap_err());
+            assert!(error.starts_with("x.url") && error.contains(why), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use axum::routing::get;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio_util::sync::CancellationToken;
-use vouchsafe_http::{ConnectionLimits, ServerIdentity, ServerTls, serve};
+use vouchsafe_http::{ConnectionLimits, ServerIdentity, ServerTls, SystemClock, TlsError, serve};
 use vouchsafe_pki::LocalKey;
 
 use crate::server::{Server, until};
@@ -63,10 +63,22 @@ async fn answer(State(shelf): State<Arc<Mutex<Shelf>>>, headers: HeaderMap) -> R
 impl Bundles {
     /// With the certificate of this server, which is for localhost.
     fn start(server: &Server) -> Self {
+        Self::start_with(server, |identity, _| ServerTls::server_only(identity))
+    }
+
+    /// One that lets nobody in without a certificate of this server's authority.
+    fn start_mutual(server: &Server) -> Self {
+        Self::start_with(server, |identity, root| {
+            ServerTls::mutual(identity, "test.example".parse().unwrap(), &[root], Arc::new(SystemClock))
+        })
+    }
+
+    fn start_with(server: &Server, tls: impl FnOnce(ServerIdentity, Vec<u8>) -> Result<ServerTls, TlsError>) -> Self {
+        let root = CertificateDer::from_pem_file(server.path("trust-bundle.pem")).unwrap().to_vec();
         let chain = CertificateDer::pem_file_iter(server.path("server.crt")).unwrap();
         let chain = chain.map(|certificate| certificate.unwrap().to_vec()).collect();
         let identity = ServerIdentity::new(chain, &LocalKey::read(&server.path("server.key")).unwrap()).unwrap();
-        let tls = ServerTls::server_only(identity).unwrap();
+        let tls = tls(identity, root).unwrap();
         let shelf = Arc::new(Mutex::new(Shelf::default()));
         let router = Router::new().route("/p.tar.gz", get(answer)).with_state(shelf.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -99,16 +111,25 @@ fn deny(code: &str) -> String {
 fn world(more: &str) -> (Server, Bundles) {
     let server = Server::init("");
     let bundles = Bundles::start(&server);
+    take_from(&server, &bundles, "trust-bundle.pem", more);
+    (server, bundles)
+}
+
+/// Has a server take its policy from there, if there is one of these authorities.
+fn take_from(server: &Server, bundles: &Bundles, ca_file: &str, more: &str) {
     vouchsafe_pki::files::write_private_file(&server.path("bundles.token"), b"secret\n").unwrap();
     assert_eq!(run_in(&server.path(""), ["policy", "keygen", "policy.key"]).code, 0);
     let url = format!("https://localhost:{}/p.tar.gz", bundles.port);
+    let more = format!("url = \"{url}\"\nca_file = \"{ca_file}\"\ntoken_file = \"bundles.token\"\n{more}");
+    set(server, &more);
+}
+
+/// Adds settings of bundles that this key signs.
+fn set(server: &Server, more: &str) {
     let text = fs::read_to_string(server.path("vouchsafe.toml")).unwrap();
-    let settings = format!(
-        "{text}\n[policy.bundle]\nurl = \"{url}\"\nkeys = [{{ id = \"policy\", file = \"policy.key.pub\" }}]\n\
-         ca_file = \"trust-bundle.pem\"\ntoken_file = \"bundles.token\"\npoll_secs = 1\n{more}\n"
-    );
+    let keys = "keys = [{ id = \"policy\", file = \"policy.key.pub\" }]";
+    let settings = format!("{text}\n[policy.bundle]\n{keys}\npoll_secs = 1\n{more}\n");
     fs::write(server.path("vouchsafe.toml"), settings).unwrap();
-    (server, bundles)
 }
 
 /// A bundle that decides so.
@@ -209,4 +230,79 @@ fn a_server_that_can_wait_is_asked_to_and_what_is_new_is_there_at_once() {
     server.hang_up();
     server.until_logged("policy in charge", 2);
     assert!(server.is_alive());
+}
+
+#[test]
+fn a_bundle_in_a_file_is_looked_at_again_and_again_under_the_same_rules() {
+    let mut server = Server::init("");
+    assert_eq!(run_in(&server.path(""), ["policy", "keygen", "policy.key"]).code, 0);
+    set(&server, "file = \"shelf/p.tar.gz\"\nmax_age_secs = 20");
+    let shelf = server.path("shelf");
+    fs::create_dir(&shelf).unwrap();
+    let put = |bundle: Vec<u8>| {
+        fs::write(shelf.join("next"), bundle).unwrap();
+        fs::rename(shelf.join("next"), shelf.join("p.tar.gz")).unwrap();
+    };
+    put(packed(&server, "5", ALLOW, &SIGNED));
+    server.start();
+    until_decides(&server, "allow", None);
+    put(packed(&server, "6", &deny("six"), &SIGNED));
+    until_decides(&server, "deny", Some("six"));
+    for (what, bundle) in [
+        ("it is not signed", packed(&server, "7", ALLOW, &[])),
+        ("revision 6 was in charge before", packed(&server, "5", ALLOW, &SIGNED)),
+    ] {
+        put(bundle);
+        server.until_logged(what, 1);
+        assert_eq!(server.decide("db:orders"), ("deny".to_owned(), vec!["six".to_owned()]), "{what}");
+    }
+    assert_eq!(server.metric("policy_refused").as_deref(), Some("1"));
+    // A file that is gone is a source that is away.
+    fs::remove_file(shelf.join("p.tar.gz")).unwrap();
+    until_decides(&server, "deny", Some("policy.stale"));
+    assert_eq!(server.get("/health/ready").0, 503);
+    put(packed(&server, "8", ALLOW, &SIGNED));
+    until_decides(&server, "allow", None);
+    assert!(until(|| server.get("/health/ready").0 == 200));
+}
+
+#[test]
+fn a_source_of_another_authority_is_not_believed_and_what_was_good_stays() {
+    let (mut server, bundles) = world("");
+    bundles.put(packed(&server, "1", &deny("one"), &SIGNED), "one");
+    server.start();
+    until_decides(&server, "deny", Some("one"));
+    server.kill();
+
+    let other = Server::init("");
+    let stranger = Bundles::start(&other);
+    stranger.put(packed(&server, "2", ALLOW, &SIGNED), "two");
+    let settings = server.path("vouchsafe.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let from = |port: u16| format!("localhost:{port}/p.tar.gz");
+    fs::write(&settings, text.replace(&from(bundles.port), &from(stranger.port))).unwrap();
+    server.start();
+    server.until_logged("the policy before stays in charge", 1);
+    assert_eq!(server.decide("db:orders"), ("deny".to_owned(), vec!["one".to_owned()]));
+    assert_eq!(server.metric("policy_refused").as_deref(), Some("1"));
+    assert_eq!(stranger.shelf.lock().unwrap().without_token, 0, "it was asked nothing");
+    assert_eq!(stranger.shelf.lock().unwrap().not_modified, 0);
+}
+
+#[test]
+fn a_source_that_asks_for_a_certificate_is_shown_one() {
+    let mut server = Server::init("");
+    let bundles = Bundles::start_mutual(&server);
+    let issue = ["credential", "issue", "--role", "enforcement", "--name", "engine", "--out", "source"];
+    assert_eq!(run_in(&server.path(""), issue.iter().copied().chain(["--ca", "ca"])).code, 0);
+    let certificate =
+        "client_certificate_file = \"source/enforcement.crt\"\nclient_key_file = \"source/enforcement.key\"";
+    take_from(&server, &bundles, "trust-bundle.pem", "");
+    bundles.put(packed(&server, "1", &deny("one"), &SIGNED), "one");
+    assert_eq!(server.start_in_vain(), Some(1), "nobody is let in without one");
+    let settings = server.path("vouchsafe.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, format!("{text}{certificate}\n")).unwrap();
+    server.start();
+    until_decides(&server, "deny", Some("one"));
 }
