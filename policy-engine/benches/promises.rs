@@ -112,6 +112,8 @@ fn threads(engine: &PolicyEngine) {
     let machine = median(rounds.iter().map(|(_, machine)| *machine).collect());
     figure("decision.two_threads_to_one.ratio", ratio, ">= 1.8", ratio >= 1.8);
     println!(r#"{{"figure":"machine.two_threads_to_one.ratio","value":{machine:.3}}}"#);
+    let share = median(rounds.iter().map(|(ratio, machine)| ratio / machine).collect());
+    println!(r#"{{"figure":"decision.two_threads_to_machine.ratio","value":{share:.3}}}"#);
 }
 
 /// What a second thread brings to the sorting of texts of its own.

@@ -1,6 +1,8 @@
 //! Evaluators for as many threads as there are.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use vouchsafe_policies::{Bundle, ENTRY_POINT};
 
@@ -10,14 +12,24 @@ use crate::wanted::Wanted;
 
 /// Evaluators of one policy. Each is used by one thread at a time and shares nothing with the others, as long as no more
 /// threads decide at once than there are evaluators.
+///
+/// A thread comes back to the evaluator that it used last: the reference counts of its program, of its last input and of
+/// what it last answered are then counted on one processor, and not fought over by two.
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Either>>,
+    own: Vec<Mutex<Either>>,
     /// Never used itself; what more threads than expected get is made after it.
     spare: Either,
-    size: usize,
     wanted: Wanted,
     is_repeatable: bool,
     because: Vec<Inexact>,
+}
+
+thread_local! {
+    /// Which evaluator of a pool this thread tries first. Threads begin with one each.
+    static PREFERRED: Cell<usize> = {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        Cell::new(THREADS.fetch_add(1, Ordering::Relaxed))
+    };
 }
 
 /// The evaluator that does the policy as it is written.
@@ -52,7 +64,7 @@ impl Pool {
         choose: Choose,
     ) -> Result<Self, CompileError> {
         let runnable = compile::compile(bundle, threads, choose)?;
-        let (idle, spare) = match runnable.program {
+        let (own, spare) = match runnable.program {
             Executable::Fast { spare, own } => {
                 let evaluator = |compiled| Either::Fast(Box::new(FastEvaluator::new(compiled, limits)));
                 (own.into_iter().map(evaluator).collect::<Vec<_>>(), evaluator(spare))
@@ -63,7 +75,8 @@ impl Pool {
             }
         };
         let (wanted, is_repeatable, because) = (runnable.wanted, runnable.is_repeatable, runnable.because);
-        Ok(Self { size: idle.len(), idle: Mutex::new(idle), spare, wanted, is_repeatable, because })
+        let own = own.into_iter().map(Mutex::new).collect();
+        Ok(Self { own, spare, wanted, is_repeatable, because })
     }
 
     /// Which evaluator decides.
@@ -90,21 +103,74 @@ impl Pool {
     }
 
     pub(crate) fn evaluate(&self, input: &Document) -> Result<Document, EvaluationError> {
-        let mut evaluator = self.take().unwrap_or_else(|| self.spare.sharing());
-        let outcome = evaluator.evaluate(input);
-        self.put_back(evaluator);
-        outcome
+        match self.take() {
+            Some(mut evaluator) => evaluator.evaluate(input),
+            None => self.spare.sharing().evaluate(input),
+        }
     }
 
-    fn take(&self) -> Option<Either> {
-        // Nothing that can panic runs under the lock.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    /// An evaluator that nobody uses, the one that this thread used last if it can be.
+    fn take(&self) -> Option<MutexGuard<'_, Either>> {
+        let preferred = PREFERRED.get() % self.own.len().max(1);
+        let (before, from) = self.own.split_at_checked(preferred)?;
+        let mut places = (preferred..).zip(from).chain((0..).zip(before));
+        places.find_map(|(place, evaluator)| {
+            let evaluator = match evaluator.try_lock() {
+                Ok(evaluator) => evaluator,
+                // Evaluators catch panics, and begin anew after one.
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return None,
+            };
+            PREFERRED.set(place);
+            Some(evaluator)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn pool(threads: usize) -> Pool {
+        let policy = b"package vouchsafe\n\ndecision := {\"allow\": input.x == 1}\n".to_vec();
+        let bundle = Bundle::from_files([("policy.rego".to_owned(), policy)]).unwrap();
+        Pool::compile(&bundle, EvaluationLimits::default(), threads, Choose::ByThePolicy).unwrap()
     }
 
-    fn put_back(&self, evaluator: Either) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.size {
-            idle.push(evaluator);
+    /// Which evaluator this thread gets.
+    fn place(pool: &Pool) -> usize {
+        assert!(pool.take().is_some());
+        PREFERRED.get()
+    }
+
+    #[test]
+    fn a_thread_comes_back_to_the_evaluator_that_it_used_last() {
+        let pool = pool(3);
+        let first = place(&pool);
+        assert_eq!(place(&pool), first);
+        let other = {
+            let _in_use = pool.own[first].lock().unwrap();
+            place(&pool)
+        };
+        assert_ne!(other, first);
+        assert_eq!(place(&pool), other, "whoever took the first one stays there");
+    }
+
+    #[test]
+    fn more_threads_than_evaluators_are_answered() {
+        let input = Document::from_json(r#"{"x": 1}"#).unwrap();
+        let allow = serde_json::json!({"allow": true});
+        for pool in [pool(0), pool(1), pool(2)] {
+            let in_use: Vec<_> = pool.own.iter().map(|own| own.lock().unwrap()).collect();
+            assert!(pool.take().is_none());
+            assert_eq!(pool.evaluate(&input).unwrap().to_json(), allow);
+            drop(in_use);
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| (0..50).for_each(|_| assert_eq!(pool.evaluate(&input).unwrap().to_json(), allow)));
+                }
+            });
         }
     }
 }
