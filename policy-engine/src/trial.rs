@@ -6,7 +6,7 @@
 use regorus::{Engine, LimitError, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::compile::{self, CompileError, Compiled, EvaluatorKind, Location, RegoVersion};
+use crate::compile::{self, CompileError, Compiled, EvaluatorKind, Finding, Location, RegoVersion};
 use crate::evaluate::{Document, Evaluate as _, EvaluationLimits, FastEvaluator};
 
 /// The longest query, in bytes.
@@ -80,6 +80,10 @@ impl TrialError {
     pub fn told(&self) -> (Option<Location>, String) {
         match self {
             Self::Compile(CompileError::Parse { message, .. }) | Self::Failed { message } => compile::told(message),
+            Self::Compile(CompileError::Gate(error)) => {
+                let Finding { location, message, instead, .. } = Finding::from(error);
+                (location, format!("{message}: {instead}"))
+            }
             other => (None, other.to_string()),
         }
     }
@@ -88,6 +92,7 @@ impl TrialError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Compile(CompileError::Parse { .. }) => "policy.unreadable",
+            Self::Compile(CompileError::Gate(error)) => Finding::from(error).code.name(),
             Self::Compile(_) => "policy.unusable",
             Self::Input { .. } => "input.unreadable",
             Self::Data { .. } => "data.unusable",

@@ -70,6 +70,30 @@ fn a_policy_that_would_end_its_evaluator_is_refused_and_ends_nothing() {
 }
 
 #[test]
+fn brackets_that_the_parser_would_read_for_minutes_are_refused_by_every_command() {
+    let brackets = format!("x := {}0{}", "[".repeat(22), "][0]".repeat(22));
+    assert_eq!(refused_for(&format!("decision := {{\"allow\": false}}\n\n{brackets}")), "expression.too_deep");
+    let policy = format!("package vouchsafe\n\ndecision := {{\"allow\": false}}\n\n{brackets}\n");
+    let dir = folder(&[("policy.rego", &policy)]);
+    fs::write(dir.path().join("input.json"), "{}").unwrap();
+    for line in [
+        ["policy", "eval", "--policy", "policies", "data.vouchsafe.x"].as_slice(),
+        &["policy", "eval", "--rego-v0", "--policy", "policies", "data.vouchsafe.x"],
+        &["policy", "test", "policies"],
+        &["policy", "coverage", "policies"],
+        &["policy", "bench", "policies", "--input", "input.json"],
+    ] {
+        let ran = run_in(dir.path(), line);
+        assert_ne!(ran.code, 0, "{line:?}");
+        assert!(
+            ran.stderr.contains("policy.rego:5:23") && ran.stderr.contains("brackets are nested"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
 fn what_the_fast_evaluator_would_do_otherwise_is_left_to_the_other_one_and_said() {
     let (code, report) = report("decision := {\"allow\": true} if {\n\tx := input.user.id\n}");
     assert_eq!((code, report["evaluator"].as_str()), (0, Some("reference")), "{report}");

@@ -8,9 +8,10 @@ const ALLOW: &str = "decision := {\"allow\": true}";
 const DENY: &str = "decision := {\"allow\": false, \"reasons\": [{\"code\": \"closed\", \"message\": \"Closed.\"}]}";
 
 /// Policies that would end their evaluator or never end, each with the code that it is refused for.
-const HARMFUL: [(&str, &str, &str); 4] = [
+const HARMFUL: [(&str, &str, &str); 5] = [
     ("decision := {\"allow\": x}\n\nx if y\n\ny if x", "", "rule.recursion"),
     ("decision := {\"allow\": count(numbers.range(1, 100000000)) > 1}", "", "builtin.unbounded"),
+    ("decision := {\"allow\": false}\n\nx := [[[[[[[[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]]]]]]]]", "", "expression.too_deep"),
     ("decision := {\"allow\": input.device.scor > 1}", "", "input.unknown_field"),
     (
         ALLOW,
@@ -55,7 +56,7 @@ fn a_policy_that_takes_the_place_of_another_passes_the_gate_or_changes_nothing()
     server.hang_up();
     assert!(until(|| server.decide("db:orders") == ("deny".to_owned(), vec!["closed".to_owned()])), "{}", server.log());
     assert!(until(|| server.metric("policy_refused").as_deref() == Some("0")));
-    assert_eq!(server.metric("policy_reloads_total{outcome=\"refused\"}").as_deref(), Some("4"));
+    assert_eq!(server.metric("policy_reloads_total{outcome=\"refused\"}").as_deref(), Some("5"));
 }
 
 #[test]

@@ -161,6 +161,11 @@ impl From<&GateError> for Finding {
             GateError::ExpressionsTooDeep { location } => {
                 (FindingKind::ExpressionsTooDeep, location, "give parts of the expression rules of their own")
             }
+            GateError::ReadTooOften { location, .. } => (
+                FindingKind::ExpressionsTooDeep,
+                location,
+                "give what is in the brackets a rule or a variable of its own, or write it in data.json",
+            ),
             GateError::Unbounded { location, advice, .. } => (FindingKind::Unbounded, location, *advice),
         };
         // The place is told beside the message.

@@ -85,6 +85,14 @@ pub enum GateError {
         /// The expression.
         location: Location,
     },
+    /// Brackets in brackets, each of which the parser reads again for those around it.
+    #[error("{location}: brackets are nested so that this would be read {times} times")]
+    ReadTooOften {
+        /// How often.
+        times: u64,
+        /// What.
+        location: Location,
+    },
     /// A builtin whose cost nobody can see beforehand.
     #[error("{location}: {function} may take any amount of memory: {advice}")]
     Unbounded {

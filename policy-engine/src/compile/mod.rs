@@ -10,6 +10,7 @@ mod gate;
 mod graph;
 mod lint;
 mod names;
+mod reading;
 mod scan;
 mod types;
 
@@ -40,6 +41,7 @@ use crate::evaluate::Document;
 use crate::query::TooMany;
 use gate::Inspected;
 use names::RulePath;
+use reading::Reading;
 
 /// The stack on which policies are parsed and compiled, in bytes. A file of the greatest size, one sum from end to end,
 /// nests half a million expressions before the gate can refuse it; only what is used is ever committed.
@@ -268,7 +270,7 @@ pub(crate) fn defines(engine: &mut Engine, rule: &str) -> bool {
     Names::of(engine.get_modules()).has(&path_of(rule))
 }
 
-/// Reads policies, whatever is in them.
+/// Reads policies, whatever is in them, unless reading them would take too long.
 pub(crate) fn read<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
     version: RegoVersion,
@@ -284,7 +286,9 @@ pub(crate) fn read<'a>(
     engine.set_rego_v0(version == RegoVersion::V0);
     // As OPA has it: a builtin that fails is undefined, and so denies.
     engine.set_strict_builtin_errors(false);
+    let mut reading = Reading::default();
     for (path, text) in files {
+        reading.add(path, text)?;
         engine
             .add_policy(path.to_owned(), text.to_owned())
             .map_err(|error| CompileError::Parse { path: path.to_owned(), message: error.to_string() })?;
