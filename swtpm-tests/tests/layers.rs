@@ -1,6 +1,6 @@
 //! What the documentation says of the tree, held against the tree: who may import whom (docs/ARCHITECTURE.md, against what
-//! cargo says), and which tests show which threat (docs/threats.md).
-#![expect(clippy::expect_used, reason = "a test that cannot go on should stop")]
+//! cargo says), which tests show which threat (docs/threats.md), and what is counted (docs/operating.md).
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,4 +153,62 @@ fn every_threat_names_tests_and_these_exist() {
     assert_eq!(tests.keys().copied().collect::<Vec<_>>(), (1..=THREATS).collect::<Vec<_>>());
     let without: Vec<_> = tests.iter().filter(|(_, count)| **count == 0).collect();
     assert!(without.is_empty(), "threats without a test: {without:?}");
+}
+
+/// The sources of our crates, without their tests.
+fn sources(metadata: &Metadata) -> Vec<String> {
+    let packages = metadata.workspace_packages();
+    let mut folders: Vec<_> = packages
+        .iter()
+        .filter_map(|package| package.manifest_path.parent())
+        .map(|folder| folder.join("src").into_std_path_buf())
+        .collect();
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("a folder is read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                texts.push(std::fs::read_to_string(&path).expect("a source is text"));
+            }
+        }
+    }
+    texts
+}
+
+/// The constant texts of a source, by their names.
+fn constants(text: &str) -> BTreeMap<&str, &str> {
+    let definitions = text.lines().filter_map(|line| line.split_once("const ")?.1.split_once(": &str = \""));
+    definitions.filter_map(|(name, rest)| Some((name, rest.split_once('"')?.0))).collect()
+}
+
+/// The metrics that the sources name where they count or measure.
+fn metrics(texts: &[String]) -> BTreeSet<&str> {
+    let everywhere: BTreeMap<_, _> = texts.iter().flat_map(|text| constants(text)).collect();
+    let mut names = BTreeSet::new();
+    for text in texts {
+        let here = constants(text);
+        let uses = ["counter!(", "gauge!(", "histogram!("].into_iter().flat_map(|of| text.split(of).skip(1));
+        for first in uses.filter_map(|rest| rest.split([',', ')']).next()) {
+            let constant = first.rsplit("::").next().unwrap_or_default();
+            let constant = here.get(constant).or_else(|| everywhere.get(constant)).copied();
+            let literal = first.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            names.insert(constant.or(literal).unwrap_or_else(|| panic!("what is counted by {first} has no name here")));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_metric_is_told_to_operators_and_none_that_there_is_not() {
+    let metadata = metadata();
+    let sources = sources(&metadata);
+    let counted = metrics(&sources);
+    assert!(counted.len() > 20 && counted.contains("decisions_total"), "{counted:?}");
+    let guide = std::fs::read_to_string(metadata.workspace_root.join("docs/operating.md")).expect("there is a guide");
+    let (_, table) = guide.split_once("| metric |").expect("the guide has a table of metrics");
+    let names = table.lines().skip(2).take_while(|line| line.starts_with('|')).filter_map(|row| row.split('|').nth(1));
+    let told: BTreeSet<_> = names.flat_map(|cell| cell.split('`')).filter(|name| name.contains('_')).collect();
+    assert_eq!(told, counted);
 }

@@ -1,8 +1,10 @@
 //! An operator puts a policy in charge of a server, sees that it is, and finds it there after a restart.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -142,21 +144,27 @@ fn the_server_sees_for_itself_to_what_it_puts_in_charge() {
     let server = allowing();
     let before = status(&server);
     let hash = before["policy"].as_str().unwrap();
-    let packed = |name: &str, decision: &str| {
+    let packed = |name: &str, decision: &str, more: &[&str]| {
         let folder = candidate(&server, decision);
         let output = server.path(name);
         let line = ["policy", "bundle", folder.to_str().unwrap(), "--revision", "1", "--output"];
-        let (code, _, stderr) = server.operator(&[&line[..], &[output.to_str().unwrap()]].concat());
+        let (code, _, stderr) = server.operator(&[&line[..], &[output.to_str().unwrap()], more].concat());
         assert_eq!(code, Some(0), "{stderr}");
         fs::read(output).unwrap()
     };
-    let (deny, recursive) = (packed("deny.tar.gz", DENY), packed("recursive.tar.gz", RECURSION));
+    let (deny, recursive) = (packed("deny.tar.gz", DENY, &[]), packed("recursive.tar.gz", RECURSION, &[]));
     let stale = "0".repeat(64);
     for (if_match, body, status, code) in [
         (None, deny.clone(), 428, "policy.if_match_missing"),
         (Some("*".to_owned()), deny.clone(), 400, "policy.if_match"),
         (Some(format!("\"{stale}\"")), deny.clone(), 412, "policy.changed"),
         (Some(format!("\"{hash}\"")), b"no bundle".to_vec(), 422, "policy.no_bundle"),
+        (
+            Some(format!("\"{hash}\"")),
+            packed("ends.tar.gz", DENY, &["--expires-at", "2099-01-01T00:00:00Z"]),
+            422,
+            "policy.ends",
+        ),
         (Some(format!("\"{hash}\"")), recursive, 422, "policy.refused"),
         (
             Some(format!("\"{hash}\"")),
@@ -183,5 +191,32 @@ fn the_server_sees_for_itself_to_what_it_puts_in_charge() {
 
     let (got, body) = server.put_policy("operator", Some(&format!("\"{hash}\"")), deny);
     assert_eq!(got, 200, "{body}");
+    assert_eq!(server.decide("db:orders"), denied("closed"));
+}
+
+/// On a terminal, which `script` makes. Only a yes is a yes.
+#[test]
+fn whoever_is_asked_has_to_say_yes() {
+    let server = allowing();
+    let folder = candidate(&server, DENY);
+    let answer = |text: &str| {
+        let typescript = server.path("typescript");
+        let line = format!("{} policy activate --candidate {}", env!("CARGO_BIN_EXE_vouchsafe"), folder.display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line]).arg(typescript);
+        script.env("VOUCHSAFE_PROFILE", server.path("operator.toml")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut script = script.spawn().unwrap();
+        script.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = script.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    for no in ["\n", "n\n", "yesterday\n", "y e s\n"] {
+        let (code, said) = answer(no);
+        assert_eq!(code, Some(1), "{no:?}: {said}");
+        assert!(said.contains("Activate? [y/N]") && said.contains("nothing was activated"), "{said}");
+        assert_eq!(status(&server)["source"]["kind"], "folder", "{no:?}");
+    }
+    let (code, said) = answer("y\n");
+    assert_eq!(code, Some(0), "{said}");
     assert_eq!(server.decide("db:orders"), denied("closed"));
 }

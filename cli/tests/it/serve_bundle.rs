@@ -306,3 +306,52 @@ fn a_source_that_asks_for_a_certificate_is_shown_one() {
     server.start();
     until_decides(&server, "deny", Some("one"));
 }
+
+/// What a server writes is told to who backs it up.
+#[test]
+fn every_file_that_a_server_writes_is_in_the_guide_for_operators() {
+    let (mut server, bundles) = world("[decision_log.http]\nurl = \"http://127.0.0.1:9/\"");
+    bundles.put(packed(&server, "1", ALLOW, &SIGNED), "one");
+    // The operator's own.
+    let ours = ["policies", "policy.key", "policy.key.pub", "p.tar.gz", "bundles.token", "serve.log"];
+    server.start();
+    until_decides(&server, "allow", None);
+    assert!(until(|| server.path("decisions/checkpoint").exists()));
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md")).unwrap();
+    let (table, _) = guide.split_once("Settings come from the file").unwrap();
+    let names = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(server.path(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let mut written = names("");
+    written.retain(|name| !ours.contains(&name.as_str()));
+    assert!(written.len() > 15, "{written:?}");
+    written.extend(names("decisions").into_iter().filter(|name| !name.contains('.')));
+    for name in written {
+        assert!(table.contains(&format!("`{name}`")) || table.contains(&format!("`{name}/`")), "{name}");
+    }
+}
+
+#[test]
+fn nobody_activates_a_policy_past_its_signed_source() {
+    let (mut server, bundles) = world("");
+    bundles.put(packed(&server, "7", &deny("seven"), &SIGNED), "seven");
+    server.start();
+    let (code, stdout, stderr) = server.operator(&["policy", "status", "--format", "json"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let status: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&status["revision"], &status["source"]["kind"]), (&"7".into(), &"bundle_url".into()), "{status}");
+    let hash = format!("\"{}\"", status["policy"].as_str().unwrap());
+
+    let other = packed(&server, "8", ALLOW, &SIGNED);
+    let (got, problem) = server.put_policy("operator", Some(&hash), other);
+    assert_eq!(got, 409, "{problem}");
+    assert!(problem.contains("policy.from_bundle"), "{problem}");
+    let policies = server.path("policies");
+    let activate = ["policy", "activate", "--yes", "--candidate", policies.to_str().unwrap()];
+    let (code, _, stderr) = server.operator(&activate);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("signed source") && stderr.contains("publish the next revision there"), "{stderr}");
+    assert_eq!(server.decide("db:orders"), ("deny".to_owned(), vec!["seven".to_owned()]));
+    assert!(!server.path("policy.activated.json").exists());
+}
