@@ -1,20 +1,17 @@
 //! Data documents: JSON that means one thing only.
 //!
 //! A policy's thresholds are read from here, so that a name that stands twice in one object is refused rather than
-//! silently decided by the later one (I-JSON, RFC 7493, 2.3), and two files never both give one value.
+//! silently decided by the later one ([I-JSON](vouchsafe_model::ijson)), and two files never both give one value.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+use vouchsafe_model::ijson::{self, NoIJson};
 
 /// What is wrong with a data file.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// It is no JSON, or no I-JSON: a name stands twice in one object.
+    /// It is no JSON, or no I-JSON: a name stands twice in one object, or a number has more digits than would be kept.
     #[error("{0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] NoIJson),
     /// Its outermost value is not an object.
     #[error("the outermost value has to be an object")]
     NotAnObject,
@@ -47,7 +44,7 @@ impl DataDocument {
 
 /// Adds a data file to what is known, below the folders of its path.
 pub(crate) fn merge_file(into: &mut Map<String, Value>, path: &str, content: &[u8]) -> Result<(), DataError> {
-    let Strict(Value::Object(mut document)) = serde_json::from_slice(content)? else {
+    let Value::Object(mut document) = ijson::parse(content)? else {
         return Err(DataError::NotAnObject);
     };
     let folders = path.split('/').rev().skip(1);
@@ -75,77 +72,6 @@ fn merge(into: &mut Map<String, Value>, from: Map<String, Value>, place: &mut Ve
         }
     }
     Ok(())
-}
-
-/// A JSON value in which no object has a name twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StrictSeed.deserialize(deserializer).map(Self)
-    }
-}
-
-struct StrictSeed;
-
-impl<'de> DeserializeSeed<'de> for StrictSeed {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for StrictSeed {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is not finite"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
-            array.push(item);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("the name {key:?} stands twice in one object")));
-            }
-            let value = entries.next_value_seed(Self)?;
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 #[cfg(test)]
@@ -186,7 +112,7 @@ mod tests {
         for content in ["[]", "1", "null", r#""text""#] {
             assert!(matches!(merged(&[("data.json", content)]), Err(DataError::NotAnObject)), "{content}");
         }
-        for content in ["", "{", "{} {}", r#"{"a": 1e999}"#, "{'a': 1}"] {
+        for content in ["", "{", "{} {}", r#"{"a": 1e999}"#, r#"{"a": 18446744073709551616}"#, "{'a': 1}"] {
             assert!(matches!(merged(&[("data.json", content)]), Err(DataError::Json(_))), "{content}");
         }
     }

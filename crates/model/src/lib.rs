@@ -10,6 +10,7 @@ pub mod endorsement;
 pub mod finding;
 pub mod hash;
 pub mod id;
+pub mod ijson;
 pub mod image;
 pub mod obligation;
 pub mod pcr;

@@ -4,7 +4,6 @@
 //! of what is signed. JSON; bytes as standard base64 with padding.
 
 mod bytes;
-pub mod ijson;
 pub mod v1;
 
 pub use bytes::{Bytes, InvalidBase64};

@@ -1,7 +1,7 @@
 //! OpenID AuthZEN, Authorization API 1.0: what is asked and answered.
 //!
 //! Unknown fields are ignored, as its section 10.1.1 has it, and an optional one that is `null` is as good as absent. So
-//! requests are read by hand from a document that [`ijson`](crate::ijson) has found to mean one thing only: each refusal names
+//! requests are read by hand from a document that [`ijson`](vouchsafe_model::ijson) has found to mean one thing only: each refusal names
 //! the field.
 
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use vouchsafe_http::HttpProblem;
-use vouchsafe_wire::ijson;
+use vouchsafe_model::ijson;
 use vouchsafe_wire::v1::authzen::Unacceptable;
 
 use crate::decider::NotDecided;

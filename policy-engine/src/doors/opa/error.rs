@@ -5,7 +5,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use vouchsafe_http::HttpProblem;
-use vouchsafe_wire::ijson::NoIJson;
+use vouchsafe_model::ijson::NoIJson;
 use vouchsafe_wire::v1::opa::{OpaError, OpaFault, OpaLocation};
 
 use super::Opa;

@@ -3,7 +3,7 @@
 use axum::extract::Query;
 use axum::http::Uri;
 use serde_json::Value;
-use vouchsafe_wire::ijson;
+use vouchsafe_model::ijson;
 
 use super::error::Fault;
 

@@ -1,6 +1,6 @@
 //! JSON that means one thing only: I-JSON (RFC 7493), as strictly as a decision needs it.
 //!
-//! Documents whose shape is their sender's own are read here before a policy sees them. What two readers could read in two
+//! Documents whose shape is their author's own, a question's or a policy's data, are read here before a policy sees them. What two readers could read in two
 //! ways is refused rather than read in one of them: a name that stands twice in one object, a text that is no Unicode, and
 //! a number whose digits would be lost.
 //!
