@@ -1,8 +1,8 @@
 //! JSON that means one thing only: I-JSON (RFC 7493), as strictly as a decision needs it.
 //!
-//! Documents whose shape is their author's own, a question's or a policy's data, are read here before a policy sees them. What two readers could read in two
-//! ways is refused rather than read in one of them: a name that stands twice in one object, a text that is no Unicode, and
-//! a number whose digits would be lost.
+//! Documents whose shape is their author's own, a question's or a policy's data, are read here before a policy sees them.
+//! What two readers could read in two ways is refused rather than read in one of them: a name that stands twice in one
+//! object, a text that is no Unicode, and a number whose digits would be lost.
 //!
 //! Of numbers, whole ones of 64 bits (-2^63 to 2^64 - 1) are kept to the digit. Others become the double that is nearest to
 //! them, as every reader does it, as long as it is below 2^64 in magnitude: beyond, a double no longer tells one whole number
