@@ -43,8 +43,8 @@ fn main() {
     let server = Server::open(&world);
     let clients = Clients::new(&world);
 
-    let constant = Target::http1(server.doors, "/constant", questions::native(true));
-    let decision = Target::http1(server.doors, "/v1/decision", questions::native(true));
+    let constant = Target::http1(server.doors, "/constant", questions::native());
+    let decision = Target::http1(server.doors, "/v1/decision", questions::native());
     let live = Target::http1(server.doors, "/health/live", Vec::new());
     against(&clients, "http.decision", &decision, &constant);
     let bare = rounds(|()| clients.throughput(&live), |()| clients.throughput(&decision), || ());

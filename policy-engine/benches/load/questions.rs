@@ -17,8 +17,8 @@ use super::fixtures::{NOW, device, question, record};
 const DEVICE: u32 = 7;
 
 /// Our own door's.
-pub(crate) fn native(encrypted: bool) -> Vec<u8> {
-    serde_json::to_vec(question(DEVICE, encrypted).ask()).unwrap()
+pub(crate) fn native() -> Vec<u8> {
+    serde_json::to_vec(question(DEVICE, true).ask()).unwrap()
 }
 
 /// The same as OPA's clients ask it.
