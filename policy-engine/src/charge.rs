@@ -290,7 +290,10 @@ impl Charge {
 
 impl Gate {
     /// Examines a policy, and says on which evaluator it may be put in charge.
-    fn examine(&self, bundle: &Bundle, limits: EvaluationLimits) -> Result<Choose, ActivateError> {
+    ///
+    /// # Errors
+    /// When it is refused, or there is no gate that it could pass.
+    pub fn examine(&self, bundle: &Bundle, limits: EvaluationLimits) -> Result<Choose, ActivateError> {
         let report = match self {
             Self::Confined(confined) => confined.examine(bundle, limits)?,
             Self::DangerInProcess => gate::examine(bundle, limits),
