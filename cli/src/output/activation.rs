@@ -6,7 +6,7 @@ use vouchsafe_wire::v1::policy::PolicyStatus;
 use vouchsafe_wire::v1::problem::Problem;
 
 use super::replay::ReplayReport;
-use super::{clean, line};
+use super::{clean, gate, line};
 
 /// What came into charge, and what it changes.
 #[derive(Debug, Serialize)]
@@ -35,10 +35,7 @@ pub(crate) fn done(report: &ActivationReport<'_>) -> String {
 pub(crate) fn refused(problem: &Problem) -> String {
     let mut text = String::new();
     for finding in &problem.findings {
-        let place = finding.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-        let (message, instead) = (clean(&finding.message), clean(&finding.instead));
-        line(&mut text, format_args!("{}error: {message} [{}]", clean(&place), clean(&finding.code)));
-        line(&mut text, format_args!("  instead: {instead}"));
+        gate::describe(&mut text, "error", finding);
     }
     line(&mut text, format_args!("REFUSED by the server: {}", clean(&problem.to_string())));
     text

@@ -1,7 +1,8 @@
 //! What the gate has to say of a policy.
 
+use vouchsafe_policy_engine::Severity;
 use vouchsafe_policy_engine::gate::GateReport;
-use vouchsafe_policy_engine::{Finding, Severity};
+use vouchsafe_wire::v1::problem::ProblemFinding;
 
 use super::{clean, line};
 
@@ -9,7 +10,11 @@ use super::{clean, line};
 pub(crate) fn report(report: &GateReport) -> String {
     let mut text = String::new();
     for finding in &report.findings {
-        describe(&mut text, finding);
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        describe(&mut text, severity, &finding.into());
     }
     if !report.findings.is_empty() {
         text.push('\n');
@@ -42,13 +47,9 @@ pub(crate) fn report(report: &GateReport) -> String {
     text
 }
 
-fn describe(text: &mut String, finding: &Finding) {
-    let place = finding.location.as_ref().map(|location| format!("{location}: ")).unwrap_or_default();
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let message = clean(&finding.message);
-    line(text, format_args!("{}{severity}: {message} [{}]", clean(&place), finding.code.name()));
+/// One finding: what is wrong, where, and what to write instead.
+pub(super) fn describe(text: &mut String, severity: &str, finding: &ProblemFinding) {
+    let place = finding.place.as_ref().map(|place| format!("{}: ", clean(place))).unwrap_or_default();
+    line(text, format_args!("{place}{severity}: {} [{}]", clean(&finding.message), clean(&finding.code)));
     line(text, format_args!("  instead: {}", clean(&finding.instead)));
 }

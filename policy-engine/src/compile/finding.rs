@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use vouchsafe_wire::v1::problem::ProblemFinding;
 
 use super::gate::{GateError, Location};
 
@@ -146,6 +147,17 @@ impl fmt::Display for Finding {
             write!(f, "{location}: ")?;
         }
         write!(f, "{} ({})", self.message, self.code.name())
+    }
+}
+
+impl From<&Finding> for ProblemFinding {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: finding.code.name().to_owned(),
+            place: finding.location.as_ref().map(ToString::to_string),
+            message: finding.message.clone(),
+            instead: finding.instead.clone(),
+        }
     }
 }
 

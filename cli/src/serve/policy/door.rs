@@ -14,10 +14,10 @@ use vouchsafe_http::limits::with_body_limit;
 use vouchsafe_http::{HttpProblem, Json, OperatorPeer};
 use vouchsafe_model::Sha256Digest;
 use vouchsafe_policy_engine::gate::GateReport;
-use vouchsafe_policy_engine::{ActivateError, Finding, ReplaceError};
+use vouchsafe_policy_engine::{ActivateError, ReplaceError};
 use vouchsafe_wire::v1::limits::{POLICY_BODY, POLICY_FINDINGS};
 use vouchsafe_wire::v1::policy::PolicyStatus;
-use vouchsafe_wire::v1::problem::{Problem, ProblemFinding};
+use vouchsafe_wire::v1::problem::Problem;
 
 use super::activate::{Candidate, NotActivated};
 use super::in_charge::InCharge;
@@ -147,16 +147,7 @@ fn refused(report: &GateReport) -> HttpProblem {
     let title = "The policy does not pass the gate";
     HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, "policy.refused", title)
         .with_detail(format!("{errors} errors; nothing was changed."))
-        .with_findings(report.errors().take(POLICY_FINDINGS).map(finding).collect())
-}
-
-fn finding(finding: &Finding) -> ProblemFinding {
-    ProblemFinding {
-        code: finding.code.name().to_owned(),
-        place: finding.location.as_ref().map(ToString::to_string),
-        message: finding.message.clone(),
-        instead: finding.instead.clone(),
-    }
+        .with_findings(report.errors().take(POLICY_FINDINGS).map(Into::into).collect())
 }
 
 #[cfg(test)]
