@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use vouchsafe_model::spiffe::SpiffeId;
 use vouchsafe_model::{Sha256Digest, Timestamp};
 use vouchsafe_policies::{PackedBundle, PackedError, Trust};
@@ -17,7 +18,7 @@ use super::in_charge::{InCharge, Provenance, Replaceable};
 /// What an operator sends.
 pub(super) struct Candidate {
     /// A packed bundle. The operator's certificate vouches for it, whoever signed it or not.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     /// The policy that it was held against.
     pub(super) over: Sha256Digest,
     /// Who sends it.
@@ -53,12 +54,12 @@ pub(super) enum NotActivated {
 impl InCharge {
     /// Puts a policy in charge. What is begun is brought to its end, also when nobody waits for it any more.
     pub(super) async fn activate(self: Arc<Self>, candidate: Candidate) -> Result<(), NotActivated> {
-        if self.replaceable.is_none() {
+        let Some(replaceable) = self.replaceable.clone() else {
             return Err(NotActivated::Followed { source_of_bundles: self.provenance().source });
-        }
+        };
         let turn = self.turn().await;
         let activating = tokio::task::spawn_blocking(move || {
-            let activated = self.exchange(&candidate);
+            let activated = self.exchange(&replaceable, &candidate);
             if let Err(error) = &activated {
                 let (policy, error) = (self.engine.policy(), error as &dyn Error);
                 tracing::warn!(error, %policy, peer.identity = %candidate.by, "policy not activated");
@@ -69,10 +70,8 @@ impl InCharge {
         activating.await?
     }
 
-    fn exchange(&self, Candidate { bytes, over, by }: &Candidate) -> Result<(), NotActivated> {
-        let Some(Replaceable { source, kept }) = &self.replaceable else {
-            return Err(NotActivated::Followed { source_of_bundles: self.provenance().source });
-        };
+    fn exchange(&self, replaceable: &Replaceable, candidate: &Candidate) -> Result<(), NotActivated> {
+        let (Replaceable { source, kept }, Candidate { bytes, over, by }) = (replaceable, candidate);
         let packed = PackedBundle::read(bytes, Trust::DangerUnsigned)?;
         if let Some(at) = packed.expires_at() {
             return Err(NotActivated::Ends { at });

@@ -82,7 +82,7 @@ async fn activate(
     WholeBody(body): WholeBody,
 ) -> Result<Response, HttpProblem> {
     let over = expected(&headers)?;
-    let candidate = Candidate { bytes: body.to_vec(), over, by: operator.peer.identity };
+    let candidate = Candidate { bytes: body, over, by: operator.peer.identity };
     in_charge.clone().activate(candidate).await?;
     Ok(told(&in_charge.status()))
 }

@@ -18,7 +18,7 @@ pub(in crate::serve) struct InCharge {
     pub(super) engine: Arc<PolicyEngine>,
     pub(super) clock: Arc<dyn Clock>,
     /// What an operator's policy takes the place of; nothing where the policy comes as a bundle.
-    pub(super) replaceable: Option<Replaceable>,
+    pub(super) replaceable: Option<Arc<Replaceable>>,
     provenance: watch::Sender<Provenance>,
     /// Held by whoever exchanges the policy, until it is known where the one in charge comes from.
     turn: Arc<Mutex<()>>,
@@ -26,7 +26,7 @@ pub(in crate::serve) struct InCharge {
 
 /// What an operator's policy takes the place of, and where it is kept.
 pub(super) struct Replaceable {
-    pub(super) source: Arc<Source>,
+    pub(super) source: Source,
     pub(super) kept: Kept,
 }
 
@@ -53,7 +53,7 @@ impl InCharge {
         engine: Arc<PolicyEngine>,
         clock: Arc<dyn Clock>,
         provenance: Provenance,
-        replaceable: Option<Replaceable>,
+        replaceable: Option<Arc<Replaceable>>,
     ) -> Self {
         let (provenance, turn) = (watch::Sender::new(provenance), Arc::default());
         Self { engine, clock, replaceable, provenance, turn }

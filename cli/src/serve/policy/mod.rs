@@ -18,10 +18,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use tokio_util::sync::CancellationToken;
 use vouchsafe_http::Clock;
-use vouchsafe_policies::Bundle;
+use vouchsafe_policies::{Bundle, PackedBundle};
 use vouchsafe_policy_engine::gate::GateReport;
 use vouchsafe_policy_engine::{ActivateError, DataApi, EngineSettings, EvaluatorKind, Gate, PolicyEngine, RecordTable};
-use vouchsafe_wire::v1::policy::PolicySource;
+use vouchsafe_wire::v1::policy::{Activation, PolicySource};
 
 use super::config::{Layout, ServerConfig};
 use crate::confined;
@@ -71,7 +71,8 @@ pub(super) async fn start(
             let provenance = Provenance::packed(source.told(), first.packed(), clock.now());
             let in_charge = Arc::new(InCharge::new(engine, clock, provenance, None));
             let follow = Follow::new(in_charge.clone(), source, first)?;
-            forget_activated(&Kept::of(layout))?;
+            let kept = Kept::of(layout);
+            forget_activated(&kept, kept.read()?)?;
             (in_charge, Keeper::Follow(Box::new(follow)))
         }
     };
@@ -94,7 +95,10 @@ fn start_replaceable(
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<InCharge>> {
     let (source, kept) = (Source::of(layout, config), Kept::of(layout));
-    let activated = kept.read()?.filter(|(activation, _)| activation.in_place_of == source.setting());
+    let (activated, outdated) = match kept.read()? {
+        Some(found) if found.0.in_place_of == source.setting() => (Some(found), None),
+        outdated => (None, outdated),
+    };
     let (name, provenance) = if let Some((activation, packed)) = activated {
         let path = kept.path().display();
         let name = format!("activated by {}; remove {path} to start by the policy of the settings", activation.by);
@@ -106,16 +110,14 @@ fn start_replaceable(
         (told.to_string(), Provenance { source: told, bundle, revision: None, since: clock.now() })
     };
     let engine = engine(&name, &provenance.bundle, config, records)?;
-    if !matches!(provenance.source, PolicySource::Activated(_)) {
-        forget_activated(&kept)?;
-    }
-    let replaceable = Replaceable { source: Arc::new(source), kept };
+    forget_activated(&kept, outdated)?;
+    let replaceable = Arc::new(Replaceable { source, kept });
     Ok(Arc::new(InCharge::new(engine, clock, provenance, Some(replaceable))))
 }
 
 /// Ends an activation that was in place of what the settings no longer name, so that it does not come back with them.
-fn forget_activated(kept: &Kept) -> anyhow::Result<()> {
-    if let Some((activation, packed)) = kept.read()? {
+fn forget_activated(kept: &Kept, outdated: Option<(Activation, PackedBundle)>) -> anyhow::Result<()> {
+    if let Some((activation, packed)) = outdated {
         kept.forget()?;
         tracing::warn!(
             policy = %packed.bundle().hash(), activation.by, activation.in_place_of,

@@ -9,7 +9,7 @@ use vouchsafe_policies::Bundle;
 use vouchsafe_policy_engine::{ActivateError, PolicyEngine};
 use vouchsafe_wire::v1::policy::{Activation, PolicySource};
 
-use super::in_charge::{InCharge, Provenance, Replaceable};
+use super::in_charge::{InCharge, Provenance};
 use super::source::Source;
 
 /// Policies that were looked for again, by their `outcome`: `activated`, `unchanged` or `refused`.
@@ -39,7 +39,7 @@ impl Reload {
     }
 
     async fn reload(&self) {
-        let Some(Replaceable { source, .. }) = &self.in_charge.replaceable else { return };
+        let Some(replaceable) = &self.in_charge.replaceable else { return };
         let _turn = self.in_charge.turn().await;
         let before = self.in_charge.provenance();
         if let PolicySource::Activated(Activation { by, in_place_of, .. }) = &before.source {
@@ -49,11 +49,11 @@ impl Reload {
             );
             return count("unchanged", false);
         }
-        let (engine, reading) = (self.in_charge.engine.clone(), source.clone());
-        let outcome = tokio::task::spawn_blocking(move || exchange(&engine, &reading, &before.bundle)).await;
+        let (engine, reading) = (self.in_charge.engine.clone(), replaceable.clone());
+        let outcome = tokio::task::spawn_blocking(move || exchange(&engine, &reading.source, &before.bundle)).await;
         match outcome.context("the reload failed").flatten() {
             Ok(Some(bundle)) => {
-                let (source, since) = (source.told(), self.in_charge.clock.now());
+                let (source, since) = (replaceable.source.told(), self.in_charge.clock.now());
                 self.in_charge.came_from(Provenance { source, bundle: Arc::new(bundle), revision: None, since });
                 count("activated", false);
             }
@@ -62,7 +62,7 @@ impl Reload {
                 count("unchanged", false);
             }
             Err(error) => {
-                tell(&error, &self.in_charge.engine, &source.told());
+                tell(&error, &self.in_charge.engine, &replaceable.source.told());
                 count("refused", true);
             }
         }
